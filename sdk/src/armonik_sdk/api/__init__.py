@@ -1,0 +1,1 @@
+"""The one home of kinds, records, names and constants; imports only pydantic."""

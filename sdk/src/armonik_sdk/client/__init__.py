@@ -1,0 +1,1 @@
+"""The Python client: sessions, tasks and results as handles."""

@@ -1,0 +1,1 @@
+"""Shared I/O over NATS JetStream and S3, used by operator, agent and client alike."""
