@@ -1,0 +1,70 @@
+"""The errors of `armonik_sdk.api`.
+
+ApiError
+├── InvalidManifest   a manifest breaks the schema or a rule; names every field
+└── InvalidIntervals  a text is not an interval list such as "0-497,500"
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+
+class ApiError(Exception):
+    """Root of the errors raised by `armonik_sdk.api`."""
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """One thing wrong with a manifest."""
+
+    field: str
+    """Path as Kubernetes writes it: `spec.items[3].payload.inline`."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class InvalidManifest(ApiError, ValueError):  # noqa: N818 - reads as the thing that is wrong
+    """A manifest that the API does not accept; `problems` names every field at fault."""
+
+    def __init__(self, kind: str, problems: Sequence[FieldProblem]) -> None:
+        self.kind = kind
+        self.problems = tuple(problems)
+        super().__init__(f"invalid {kind}: " + "; ".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def from_validation(cls, kind: str, error: "ValidationError") -> "InvalidManifest":
+        """Translate pydantic's error into field paths that a Kubernetes user knows."""
+        return cls(
+            kind,
+            [
+                FieldProblem(_path(e["loc"]), _message(e["type"], e["msg"]))
+                for e in error.errors(include_url=False, include_input=False, include_context=False)
+            ],
+        )
+
+
+class InvalidIntervals(ApiError, ValueError):  # noqa: N818 - reads as the thing that is wrong
+    """A text that is not an interval list such as `0-497,500`."""
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _message(type_: str, text: str) -> str:
+    match type_:
+        case "extra_forbidden":
+            return "unknown field"
+        case "missing":
+            return "is required"
+        case _:
+            return text.removeprefix("Value error, ")

@@ -1,0 +1,60 @@
+"""What every model of the API shares: naming, the shape of names and times, how it is dumped."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from armonik_sdk.api.const import MAX_PARTITION_NAME
+
+LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+RESULT_ID_PATTERN = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+
+class ApiModel(BaseModel):
+    """Base of all models: snake_case in Python, camelCase in manifests, unknown fields refused.
+
+    Servers may be newer than this code, so objects that come from one are read with `Resource.from_object`,
+    which ignores what it does not know.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    def to_object(self) -> dict[str, Any]:
+        """The JSON form, with only the fields that were set: a default dumped by us would be owned by us."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _seconds(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _microseconds(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(_seconds, return_type=str)]
+"""A moment with the precision of one second, as Kubernetes' `Time`."""
+MicroTime = Annotated[AwareDatetime, PlainSerializer(_microseconds, return_type=str)]
+"""A moment with the precision of one microsecond, as Kubernetes' `MicroTime`."""
+
+DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
+"""A name of one DNS label: lower-case letters, digits and dashes, at most 63 characters."""
+PartitionName = Annotated[str, Field(min_length=1, max_length=MAX_PARTITION_NAME, pattern=LABEL_PATTERN)]
+"""A DNS label of at most 40 characters."""
+OutputName = DnsLabel
+"""Name of an output, unique in its Task."""
+ResultId = Annotated[str, Field(min_length=1, max_length=253, pattern=RESULT_ID_PATTERN)]
+"""Identity of a result: `<task uid>.<index>.<output>` for outputs of Tasks."""
+ObjectKey = Annotated[str, Field(min_length=1, max_length=1024)]
+"""Key of an object in the bucket."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]
+"""SHA-256 in lower-case hexadecimal."""
+Uid = Annotated[str, Field(min_length=1, max_length=64)]
+"""A Kubernetes UID."""

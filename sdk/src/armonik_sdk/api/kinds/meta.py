@@ -1,0 +1,160 @@
+"""Metadata and conditions, and the base of the three kinds."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator
+
+from armonik_sdk.api.const import GROUP_VERSION, MAX_MESSAGE, ConditionStatus, ConditionType
+from armonik_sdk.api.errors import FieldProblem, InvalidManifest
+from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, Time
+
+
+class OwnerReference(ApiModel):
+    """The object that this one is garbage-collected with."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class ObjectMeta(ApiModel):
+    """The part of Kubernetes' metadata that we read or write."""
+
+    name: DnsLabel = ""
+    generate_name: str | None = None
+    namespace: str | None = None
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    finalizers: list[str] = []
+    owner_references: list[OwnerReference] = []
+
+
+class Condition(ApiModel):
+    """One observed fact about the object, in Kubernetes' standard form."""
+
+    type: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Z][A-Za-z0-9]*$")]
+    """What is observed, such as Finished."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """Generation of the spec that was observed."""
+    last_transition_time: Time
+    """When the status last changed."""
+    reason: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Z][A-Za-z0-9]*$")]
+    """Why, in one word for programs."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
+    """Why and how to mend it, in words for people."""
+
+
+class Resource(ApiModel):
+    """Base of Session, Task and Partition. `KIND` is the only kind it accepts."""
+
+    api_version: str = GROUP_VERSION
+    kind: str = ""
+    metadata: ObjectMeta
+
+    @field_validator("api_version")
+    @classmethod
+    def _known_version(cls, value: str) -> str:
+        if value != GROUP_VERSION:
+            raise ValueError(f"must be {GROUP_VERSION}")
+        return value
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        if value != cls.model_fields["kind"].default:
+            raise ValueError(f"must be {cls.model_fields['kind'].default}")
+        return value
+
+    @classmethod
+    def from_object(cls, obj: dict[str, Any]) -> Self:
+        """Read an object that a server sent; fields this version does not know are ignored.
+
+        Raises:
+            InvalidManifest: a known field has an impossible value.
+        """
+        try:
+            return cls.model_validate(obj, extra="ignore")
+        except ValidationError as error:
+            raise InvalidManifest.from_validation(cls._kind(), error) from error
+
+    @classmethod
+    def from_manifest(cls, manifest: dict[str, Any]) -> Self:
+        """Read what a user wrote; an unknown field is an error, as it is for `kubectl apply`.
+
+        Raises:
+            InvalidManifest: naming every field at fault.
+        """
+        missing = [key for key in ("apiVersion", "kind") if key not in manifest]
+        if missing:
+            raise InvalidManifest(cls._kind(), [FieldProblem(key, "is required") for key in missing])
+        try:
+            return cls.model_validate(manifest, extra="forbid")
+        except ValidationError as error:
+            raise InvalidManifest.from_validation(cls._kind(), error) from error
+
+    def to_object(self) -> dict[str, Any]:
+        """The manifest: apiVersion and kind always, of the rest what was set."""
+        return {"apiVersion": self.api_version, "kind": self.kind} | super().to_object()
+
+    @classmethod
+    def _kind(cls) -> str:
+        return str(cls.model_fields["kind"].default)
+
+
+_ORDER = {str(kind): place for place, kind in enumerate(ConditionType)}
+
+
+def find_condition(conditions: Iterable[Condition], type_: str) -> Condition | None:
+    """The condition of this type, if it is there."""
+    return next((condition for condition in conditions if condition.type == type_), None)
+
+
+def is_true(conditions: Iterable[Condition], type_: str) -> bool:
+    """Whether the condition of this type is there and True."""
+    found = find_condition(conditions, type_)
+    return found is not None and found.status is ConditionStatus.TRUE
+
+
+def set_condition(conditions: Iterable[Condition], new: Condition) -> list[Condition]:
+    """The list with this condition put in, the most telling type first (columns show the first reason).
+
+    The old transition time is kept when the status did not change.
+    """
+    present = list(conditions)
+    kept = remove_condition(present, new.type)
+    old = find_condition(present, new.type)
+    if old is not None and old.status is new.status:
+        new = new.model_copy(update={"last_transition_time": old.last_transition_time})
+    return sorted([*kept, new], key=lambda condition: _ORDER.get(condition.type, len(_ORDER)))
+
+
+def remove_condition(conditions: Iterable[Condition], type_: str) -> list[Condition]:
+    """The list without the condition of this type."""
+    return [condition for condition in conditions if condition.type != type_]
+
+
+def condition(
+    type_: str, status: bool, reason: str, message: str, *, generation: int, now: datetime
+) -> Condition:
+    """A condition observed now, its message cut to what the schema allows."""
+    return Condition(
+        type=type_,
+        status=ConditionStatus.TRUE if status else ConditionStatus.FALSE,
+        reason=reason,
+        message=message[:MAX_MESSAGE],
+        observed_generation=generation,
+        last_transition_time=now,
+    )

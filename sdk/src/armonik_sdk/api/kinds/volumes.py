@@ -1,0 +1,165 @@
+"""Volumes that a worker may use; names and meanings are those of core/v1."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from armonik_sdk.api.kinds.base import ApiModel, DnsLabel
+from armonik_sdk.api.kinds.schema import ATOMIC, Extra, cel, rules
+
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+"""A name of a Kubernetes object: DNS labels joined by dots."""
+KeyName = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
+"""A key of a ConfigMap or Secret."""
+_Mode = Annotated[int, Field(ge=0, le=0o777)]
+_Path = Annotated[str, Field(min_length=1, max_length=1024)]
+
+_SOURCES = ("configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected", "image")
+_RESERVED = ("cache", "tmp", "credentials")
+"""Volumes that the operator adds to every pod."""
+
+
+class KeyToPath(ApiModel):
+    """A key and the file it becomes."""
+
+    key: KeyName
+    """Key in the object."""
+    path: _Path
+    """File in the volume."""
+    mode: _Mode | None = None
+    """Permissions of the file."""
+
+
+_Items = Annotated[list[KeyToPath], Field(max_length=256, json_schema_extra=ATOMIC)]
+
+
+class ConfigMapVolume(ApiModel):
+    """Files from a ConfigMap."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    items: _Items | None = None
+    """Only these keys; unset means all."""
+    default_mode: _Mode | None = None
+    """Permissions of the files."""
+    optional: bool | None = None
+    """Whether it may be missing."""
+
+
+class SecretVolume(ApiModel):
+    """Files from a Secret."""
+
+    secret_name: ObjectName
+    """Name of the Secret."""
+    items: _Items | None = None
+    """Only these keys; unset means all."""
+    default_mode: _Mode | None = None
+    """Permissions of the files."""
+    optional: bool | None = None
+    """Whether it may be missing."""
+
+
+class EmptyDirVolume(ApiModel):
+    """An empty folder that lives as long as the pod."""
+
+    medium: Literal["", "Memory"] | None = None
+    """Memory for a folder in memory."""
+    size_limit: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+    """Largest size, such as 1Gi."""
+
+
+class ClaimVolume(ApiModel):
+    """A claimed volume."""
+
+    claim_name: ObjectName
+    """Name of the PersistentVolumeClaim."""
+    read_only: bool | None = None
+    """Whether writing is refused."""
+
+
+class ImageVolume(ApiModel):
+    """The files of an image."""
+
+    reference: Annotated[str, Field(min_length=1, max_length=1024)]
+    """The image."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    """When it is pulled."""
+
+
+class ProjectedObject(ApiModel):
+    """A ConfigMap or Secret inside a projected volume."""
+
+    name: ObjectName
+    """Name of the object."""
+    items: _Items | None = None
+    """Only these keys; unset means all."""
+    optional: bool | None = None
+    """Whether it may be missing."""
+
+
+class ProjectedSource(ApiModel):
+    """One source of a projected volume; no service account tokens, workers have no Kubernetes credentials."""
+
+    config_map: ProjectedObject | None = None
+    """Files from a ConfigMap."""
+    secret: ProjectedObject | None = None
+    """Files from a Secret."""
+
+
+class ProjectedVolume(ApiModel):
+    """Files from several ConfigMaps and Secrets."""
+
+    sources: Annotated[list[ProjectedSource], Field(min_length=1, max_length=32, json_schema_extra=ATOMIC)]
+    """Where the files come from."""
+    default_mode: _Mode | None = None
+    """Permissions of the files."""
+
+
+_NAME_FREE: Extra = rules(
+    cel(
+        f"!(self in {list(_RESERVED)})",
+        "the volumes cache, tmp and credentials are made by the operator",
+    )
+)
+
+
+class Volume(ApiModel):
+    """One volume; exactly one source."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                f"[{', '.join(f'has(self.{source})' for source in _SOURCES)}].filter(x, x).size() == 1",
+                f"exactly one of {', '.join(_SOURCES)}",
+            )
+        )
+    }
+
+    name: Annotated[DnsLabel, Field(json_schema_extra=_NAME_FREE)]
+    """Name of the volume in this pod."""
+    config_map: ConfigMapVolume | None = None
+    """Files from a ConfigMap."""
+    secret: SecretVolume | None = None
+    """Files from a Secret."""
+    empty_dir: EmptyDirVolume | None = None
+    """An empty folder that lives as long as the pod."""
+    persistent_volume_claim: ClaimVolume | None = None
+    """A claimed volume."""
+    projected: ProjectedVolume | None = None
+    """Files from several ConfigMaps and Secrets."""
+    image: ImageVolume | None = None
+    """The files of an image."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        fields = type(self).model_fields
+        if sum(getattr(self, name) is not None for name in fields if name != "name") != 1:
+            raise ValueError(f"exactly one of {', '.join(_SOURCES)}")
+        return self
