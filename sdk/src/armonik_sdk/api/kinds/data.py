@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from armonik_sdk.api.const import MAX_ELEMENTS, MAX_INLINE_BYTES
 from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, ObjectKey, OutputName, ResultId, Sha256
@@ -29,14 +29,15 @@ class ObjectRef(ApiModel):
 class Payload(ApiModel):
     """What the worker gets as input; exactly one of the fields."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             cel(
-                "[has(self.inline), has(self.data), has(self.object), has(self.result)].filter(x, x).size() == 1",
+                "[has(self.inline), has(self.data), has(self.object), has(self.result)]"
+                ".filter(x, x).size() == 1",
                 "exactly one of inline, data, object, result",
             )
         )
-    }
+    )
 
     inline: Annotated[str, Field(max_length=MAX_INLINE_BYTES)] | None = None
     """Text, at most 32 KiB in UTF-8."""
@@ -95,15 +96,15 @@ class Payload(ApiModel):
 class Dependency(ApiModel):
     """Something that must be complete before the work starts: outputs of a task, or one result."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             cel("has(self.task) != has(self.result)", "exactly one of task, result"),
             cel(
                 "has(self.task) || (!has(self.output) && !has(self.index))",
                 "output and index select from a task; they cannot stand beside result",
             ),
         )
-    }
+    )
 
     task: DnsLabel | None = None
     """Name of a task of the same session."""

@@ -24,8 +24,9 @@ class Application(ApiModel):
 
 
 class TaskOptions(ApiModel):
-    """How a task is run. An unset field is inherited: item, then task, then session, then the service's
-    configuration. Zero is a value.
+    """How a task is run. An unset field is inherited; zero is a value.
+
+    Inherited from item to task to session to the service's configuration.
     """
 
     partition: PartitionName | None = None
@@ -47,8 +48,8 @@ class TaskOptions(ApiModel):
 def merge_options(*layers: TaskOptions | None) -> TaskOptions:
     """Merge option layers, the most specific first: item, task, session, service configuration.
 
-    A field that is unset (or None) inherits from the next layer; `application` and `options` are merged key by
-    key. The result has only the fields that some layer set.
+    A field that is unset (or None) inherits from the next layer; `application` and `options` are merged
+    key by key. The result has only the fields that some layer set.
     """
     merged: dict[str, Any] = {}
     for layer in reversed(layers):

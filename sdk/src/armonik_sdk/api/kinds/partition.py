@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from armonik_sdk.api.const import MAX_PARTITION_NAME, MAX_PRIORITY, MIN_PRIORITY, PARTITION_KIND
 from armonik_sdk.api.kinds.base import ApiModel
@@ -18,9 +18,9 @@ _MAX_PODS = 10_000
 class PartitionSpec(ApiModel):
     """What the user wants to run."""
 
-    model_config = {
-        "json_schema_extra": rules(cel("self.podReserved <= self.podMax", _FLOOR, field_path=".podReserved"))
-    }
+    model_config = ConfigDict(
+        json_schema_extra=rules(cel("self.podReserved <= self.podMax", _FLOOR, field_path=".podReserved"))
+    )
 
     pod_reserved: Annotated[int, Field(ge=0, le=_MAX_PODS, json_schema_extra=SCHEMA_DEFAULT)] = 0
     """Pods that run even without work. The scale subresource sets it; the operator never does."""
@@ -65,14 +65,14 @@ class PartitionStatus(Status):
 class Partition(Resource):
     """Worker pods of one kind: their template, their floor and maximum, their priority."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             cel(
                 f"self.metadata.name.size() <= {MAX_PARTITION_NAME} && !self.metadata.name.contains('.')",
                 f"metadata.name must be a DNS label of at most {MAX_PARTITION_NAME} characters (no dots)",
             )
         )
-    }
+    )
 
     kind: str = PARTITION_KIND
     spec: PartitionSpec

@@ -39,7 +39,8 @@ def cel(
         message: what the user reads.
         message_expression: an expression that builds the message; `message` is used if it fails.
         field_path: the field to blame, relative to the value, such as `.desiredState`.
-        reason: `FieldValueInvalid` (default), `FieldValueRequired`, `FieldValueForbidden`, `FieldValueDuplicate`.
+        reason: `FieldValueInvalid` (if empty), `FieldValueRequired`, `FieldValueForbidden` or
+            `FieldValueDuplicate`.
     """
     entry: Extra = {"rule": rule}
     if message:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from armonik_sdk.api.const import SESSION_KIND
 from armonik_sdk.api.kinds.base import ApiModel, PartitionName
@@ -57,8 +57,8 @@ class Submission(ApiModel):
 class SessionSpec(ApiModel):
     """What the user wants of the session."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             cel(
                 "!has(self.taskDefaults) || !has(self.taskDefaults.partition)"
                 " || self.taskDefaults.partition in self.partitions",
@@ -72,7 +72,7 @@ class SessionSpec(ApiModel):
                 reason="FieldValueRequired",
             ),
         )
-    }
+    )
 
     partitions: Annotated[list[PartitionName], Field(min_length=1, max_length=32, json_schema_extra=SET)]
     """Partitions that tasks of this session may use; 1 to 32, of the same namespace."""
@@ -126,8 +126,8 @@ class SessionStatus(Status):
 class Session(Resource):
     """Work that belongs together: the tasks of a session share defaults, partitions and one life cycle."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             NAME_RULE,
             cel(
                 "self.spec.desiredState != 'Purged' || oldSelf.spec.desiredState == 'Purged'"
@@ -137,7 +137,7 @@ class Session(Resource):
                 field_path=".spec.desiredState",
             ),
         )
-    }
+    )
 
     kind: str = SESSION_KIND
     spec: SessionSpec

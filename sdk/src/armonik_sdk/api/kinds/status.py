@@ -12,7 +12,9 @@ from armonik_sdk.api.kinds.schema import map_list
 class Status(ApiModel):
     """Base of the three statuses."""
 
-    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=map_list("type"))] = []
+    conditions: list[Condition] = Field(
+        default_factory=list, max_length=16, json_schema_extra=map_list("type")
+    )
     """Observed facts, one per type; the most telling one first."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """Generation of the spec that this status answers."""

@@ -129,8 +129,8 @@ class TaskSpec(ApiModel):
     def item(self, index: int) -> Item:
         """The element at this index, with the task's payload and outputs where it has none of its own.
 
-        Its dependencies and options are its own only: the task's dependencies are waited for once, and options
-        are merged with `merge_options`. Not for tasks with `itemsRef`.
+        Its dependencies and options are its own only: the task's dependencies are waited for once, and
+        options are merged with `merge_options`. Not for tasks with `itemsRef`.
 
         Raises:
             IndexError: no such element.

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from armonik_sdk.api.const import (
     MAX_ELEMENTS,
@@ -92,8 +92,8 @@ class TaskParent(ApiModel):
 class TaskStatus(Status):
     """What the operator observed; written by it alone, and never taken back."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             cel(
                 "!has(oldSelf.journalEpoch) || (has(self.journalEpoch)"
                 " && self.journalEpoch >= oldSelf.journalEpoch)",
@@ -120,11 +120,11 @@ class TaskStatus(Status):
                 field_path=".sessionUid",
             ),
         )
-    }
+    )
 
     phase: Annotated[str, Field(max_length=32)] = ""
-    """Summary in ArmoniK's words: Creating, Pending, Submitted, Dispatched, Processing, Completed, Error, Timeout,
-    Cancelled, Paused, Cancelling."""
+    """Summary in ArmoniK's words: Creating, Pending, Submitted, Dispatched, Processing, Completed, Error,
+    Timeout, Cancelled, Paused, Cancelling."""
     partition: Annotated[str, Field(max_length=MAX_PARTITION_NAME)] = ""
     """Partition that runs the task."""
     session_uid: Annotated[str, Field(max_length=64)] = ""
@@ -149,9 +149,9 @@ class TaskStatus(Status):
     """Elements that took longer than allowed."""
     cancelled_indexes: _Intervals = ""
     """Elements that were cancelled."""
-    failures: Annotated[
-        list[Failure], Field(max_length=MAX_FAILURES, json_schema_extra=map_list("index"))
-    ] = []
+    failures: list[Failure] = Field(
+        default_factory=list, max_length=MAX_FAILURES, json_schema_extra=map_list("index")
+    )
     """The first failures in words, at most 10."""
     detail_ref: Annotated[str, Field(max_length=1024)] = ""
     """Object that holds the indexes when they are too long for the status."""
@@ -161,7 +161,7 @@ class TaskStatus(Status):
     """Executions so far; tasks of one element only."""
     times: TaskTimes | None = None
     """When the element reached its steps; tasks of one element only."""
-    results: Annotated[
-        list[TaskResult], Field(max_length=MAX_OUTPUTS, json_schema_extra=map_list("name"))
-    ] = []
+    results: list[TaskResult] = Field(
+        default_factory=list, max_length=MAX_OUTPUTS, json_schema_extra=map_list("name")
+    )
     """Outputs; tasks of one element only."""

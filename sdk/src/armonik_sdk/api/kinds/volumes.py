@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from armonik_sdk.api.kinds.base import ApiModel, DnsLabel
 from armonik_sdk.api.kinds.schema import ATOMIC, Extra, cel, rules
@@ -133,14 +133,14 @@ _NAME_FREE: Extra = rules(
 class Volume(ApiModel):
     """One volume; exactly one source."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             cel(
                 f"[{', '.join(f'has(self.{source})' for source in _SOURCES)}].filter(x, x).size() == 1",
                 f"exactly one of {', '.join(_SOURCES)}",
             )
         )
-    }
+    )
 
     name: Annotated[DnsLabel, Field(json_schema_extra=_NAME_FREE)]
     """Name of the volume in this pod."""
