@@ -2,7 +2,8 @@
 
 ApiError
 ├── InvalidManifest   a manifest breaks the schema or a rule; names every field
-└── InvalidIntervals  a text is not an interval list such as "0-497,500"
+├── InvalidIntervals  a text is not an interval list such as "0-497,500"
+└── NotStructural     a model has no structural schema; a mistake in our code
 """
 
 from collections.abc import Sequence
@@ -51,6 +52,10 @@ class InvalidManifest(ApiError, ValueError):  # noqa: N818 - reads as the thing 
 
 class InvalidIntervals(ApiError, ValueError):  # noqa: N818 - reads as the thing that is wrong
     """A text that is not an interval list such as `0-497,500`."""
+
+
+class NotStructural(ApiError, TypeError):  # noqa: N818 - reads as the thing that is wrong
+    """A model uses something that a Kubernetes schema cannot say."""
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
