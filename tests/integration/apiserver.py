@@ -1,0 +1,247 @@
+"""A real kube-apiserver with its etcd on loopback, with the project's CustomResourceDefinitions in it.
+
+No controllers run: what is written stays as it is, and nothing but the apiserver answers. Binaries come from the
+local cluster's cache (`make cluster-build`).
+"""
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from armonik_sdk.api.crd import crds
+
+CACHE = Path(os.environ.get("ARMONIK_CACHE") or Path.home() / ".cache" / "armonik-k8s")
+START_ATTEMPTS = 3
+READY_SECONDS = 90.0
+
+
+class NotReady(Exception):
+    """The server did not come up; the message ends with its last words."""
+
+
+class ApiServer:
+    """One etcd and one kube-apiserver, as one thing that starts and stops.
+
+    `kubeconfig` is a file that gives full rights; every client that takes one can use it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kubeconfig = folder / "kubeconfig"
+        self.token = secrets.token_hex(16)
+        self.port = 0
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start both, on ports that nobody else took meanwhile, and wait until requests are served."""
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                self._start_once(attempt)
+            except NotReady:
+                self.stop()
+                if attempt == START_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _start_once(self, attempt: int) -> None:
+        state = self.folder / f"start-{attempt}"
+        state.mkdir()
+        etcd_port, peer_port, self.port = free_ports(3)
+        etcd, peer = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"
+        self._run(
+            state,
+            binary("etcd"),
+            *("--data-dir", str(state / "etcd"), "--unsafe-no-fsync", "--log-level", "warn"),
+            *("--listen-client-urls", etcd, "--advertise-client-urls", etcd),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", f"default={peer}"),
+        )
+        key = state / "service-account.key"
+        _openssl("genrsa", "-out", str(key), "2048")
+        tokens = state / "tokens.csv"
+        tokens.write_text(f'{self.token},admin,admin,"system:masters"\n')
+        self._run(
+            state,
+            binary("kube-apiserver"),
+            *("--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", str(self.port)),
+            *("--cert-dir", str(state / "certificates"), "--token-auth-file", str(tokens)),
+            *("--authorization-mode", "RBAC", "--anonymous-auth=false"),
+            *("--service-account-issuer", "https://kubernetes.default.svc"),
+            *("--service-account-key-file", str(key), "--service-account-signing-key-file", str(key)),
+            *("--service-cluster-ip-range", "10.96.0.0/16"),
+            # There is no controller that makes service accounts, and pods are not run.
+            *("--disable-admission-plugins", "ServiceAccount"),
+        )
+        self._await_ready(state)
+
+    def _await_ready(self, state: Path) -> None:
+        certificate = state / "certificates" / "apiserver.crt"
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            for process in self._processes:
+                if process.poll() is not None:
+                    raise NotReady(f"{process.args} ended: {_last_words(state)}")
+            if certificate.exists():
+                self._write_kubeconfig(certificate)
+                with suppress(OSError):  # refused or reset until it listens; the deadline bounds this
+                    if self.request("GET", "/readyz")[0] == 200:
+                        return
+            time.sleep(0.1)
+        raise NotReady(f"kube-apiserver was not ready in {READY_SECONDS} s: {_last_words(state)}")
+
+    def _write_kubeconfig(self, certificate: Path) -> None:
+        authority = base64.b64encode(certificate.read_bytes()).decode()
+        server = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority-data": authority}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": server}],
+            "users": [{"name": "admin", "user": {"token": self.token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "current-context": "test",
+        }
+        self.kubeconfig.write_text(yaml.safe_dump(config))
+        self._tls = ssl.create_default_context(cadata=certificate.read_text())
+
+    def _run(self, state: Path, program: Path, *arguments: str) -> None:
+        with (state / f"{program.name}.log").open("wb") as log:
+            self._processes.append(
+                subprocess.Popen(
+                    [program, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+    def stop(self) -> None:
+        """Stop both, the apiserver first; nothing is left running."""
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in reversed(self._processes):
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=20)
+        self._processes.clear()
+
+    def kubectl(self, *arguments: str, stdin: Any = None) -> subprocess.CompletedProcess[str]:
+        """Run kubectl against this server; `stdin` is an object (or list of objects) for `-f -`."""
+        return subprocess.run(
+            [kubectl_path(), "--kubeconfig", self.kubeconfig, "--request-timeout=20s", *arguments],
+            input=None if stdin is None else json.dumps(stdin),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, content_type: str = "", accept: str = "application/json"
+    ) -> tuple[int, Any]:
+        """One plain HTTP request; returns the status code and the decoded body, errors too."""
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Accept": accept,
+                "Content-Type": content_type or "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=self._tls) as answer:
+                return answer.status, _decode(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _decode(error.read())
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError:
+        return raw.decode(errors="replace")
+
+
+def _last_words(state: Path) -> str:
+    return " | ".join(f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in state.glob("*.log"))
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
+
+
+def binary(name: str) -> Path:
+    """A program of the local cluster; fails the test with the mend if it was never built."""
+    path = CACHE / "bin" / name
+    if not path.exists():
+        pytest.fail(f"{path} is missing; build it once with `make cluster-build`", pytrace=False)
+    return path
+
+
+def kubectl_path() -> str:
+    """The kubectl of the virtual environment, else of the path."""
+    beside = Path(sys.executable).parent / "kubectl"
+    found = str(beside) if beside.exists() else shutil.which("kubectl")
+    if found is None:
+        pytest.fail("kubectl is missing; install it with `make venv`", pytrace=False)
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A kube-apiserver that knows the three kinds, one for the whole run."""
+    server = ApiServer(tmp_path_factory.mktemp("apiserver"))
+    try:
+        server.start()
+        applied = server.kubectl("apply", "--server-side", "-f", "-", stdin=as_list(*crds().values()))
+        assert applied.returncode == 0, applied.stderr
+        names = [f"crd/{crd['metadata']['name']}" for crd in crds().values()]
+        waited = server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        assert waited.returncode == 0, waited.stderr
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def namespace(apiserver: ApiServer) -> str:
+    """A namespace of the test's own."""
+    name = f"test-{secrets.token_hex(4)}"
+    code, body = apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    assert code == 201, body
+    return name
+
+
+def as_list(*objects: dict[str, Any]) -> dict[str, Any]:
+    """Objects as one List, for kubectl's standard input."""
+    return {"apiVersion": "v1", "kind": "List", "items": list(objects)}

@@ -1,0 +1,11 @@
+"""Fixtures over real servers; each kind of server has a module of its own beside this file."""
+
+import sys
+from pathlib import Path
+
+# Tests are imported by path, not as packages; helpers beside them are found here.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from apiserver import apiserver, namespace  # noqa: E402
+
+__all__ = ["apiserver", "namespace"]
