@@ -1,0 +1,103 @@
+{{/* Base of all names. The release is the name: services are `<release>-nats`, `<release>-s3`. */}}
+{{- define "armonik.name" -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Prefix of cluster-wide role names: `armonik` for a release of that name. */}}
+{{- define "armonik.userRolePrefix" -}}
+{{- if contains "armonik" .Release.Name }}{{ include "armonik.name" . }}{{ else }}{{ include "armonik.name" . }}-armonik{{ end -}}
+{{- end }}
+
+{{- define "armonik.selectorLabels" -}}
+app.kubernetes.io/name: armonik
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Labels of an object: (dict "root" $ "component" "nats"). */}}
+{{- define "armonik.labels" -}}
+{{ include "armonik.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: armonik
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Image reference: (dict "root" $ "image" .Values.nats.image). */}}
+{{- define "armonik.image" -}}
+{{- with .root.Values.global.imageRegistry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{- define "armonik.operatorServiceAccount" -}}
+{{- .Values.operator.serviceAccount.name | default (printf "%s-operator" (include "armonik.name" .)) -}}
+{{- end }}
+
+{{/* Pod security context of the restricted profile. OpenShift chooses the ids itself. */}}
+{{- define "armonik.podSecurityContext" -}}
+runAsNonRoot: true
+{{- if not .Values.podSecurity.openshift }}
+runAsUser: 65532
+runAsGroup: 0
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "armonik.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* What every pod of the chart may be told about its place: (dict "root" $ "at" .Values.nats). */}}
+{{- define "armonik.placement" -}}
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .at.nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .at.tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .at.affinity }}
+affinity: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .at.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "armonik.natsUrl" -}}
+{{- if .Values.nats.external.url }}{{ .Values.nats.external.url }}{{ else }}nats://{{ include "armonik.name" . }}-nats.{{ .Release.Namespace }}.svc:4222{{ end -}}
+{{- end }}
+
+{{- define "armonik.natsSecret" -}}
+{{- if .Values.nats.external.url }}{{ .Values.nats.external.existingSecret }}{{ else }}armonik-nats{{ end -}}
+{{- end }}
+
+{{- define "armonik.s3Endpoint" -}}
+{{- if .Values.objectStore.external.endpoint }}{{ .Values.objectStore.external.endpoint }}{{ else }}{{ include "armonik.name" . }}-s3.{{ .Release.Namespace }}.svc:8333{{ end -}}
+{{- end }}
+
+{{- define "armonik.s3Secure" -}}
+{{- if .Values.objectStore.external.endpoint }}{{ .Values.objectStore.external.secure }}{{ else }}false{{ end -}}
+{{- end }}
+
+{{- define "armonik.s3Secret" -}}
+{{- if .Values.objectStore.external.endpoint }}{{ .Values.objectStore.external.existingSecret }}{{ else }}armonik-s3{{ end -}}
+{{- end }}
+
+{{/* A claim template: (dict "persistence" .Values.nats.persistence). */}}
+{{- define "armonik.claimTemplate" -}}
+metadata: {name: data}
+spec:
+  accessModes: [ReadWriteOnce]
+  {{- with .persistence.storageClass }}
+  storageClassName: {{ . }}
+  {{- end }}
+  resources:
+    requests: {storage: {{ .persistence.size }}}
+{{- end }}
