@@ -184,7 +184,8 @@ def _root(definition: Definition) -> Schema:
     schema["properties"] |= {
         "apiVersion": {"type": "string", "description": f"Always {const.GROUP_VERSION}."},
         "kind": {"type": "string", "description": f"Always {definition.kind}."},
-        "metadata": {"type": "object"},
+        # Naming the field here lets rules blame it.
+        "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
     }
     schema["properties"]["spec"]["description"] = "What the user wants."
     schema["properties"]["status"]["description"] = "What the operator observed; written by it alone."

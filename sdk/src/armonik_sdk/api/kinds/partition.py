@@ -70,6 +70,7 @@ class Partition(Resource):
             cel(
                 f"self.metadata.name.size() <= {MAX_PARTITION_NAME} && !self.metadata.name.contains('.')",
                 f"metadata.name must be a DNS label of at most {MAX_PARTITION_NAME} characters (no dots)",
+                field_path=".metadata.name",
             )
         )
     )

@@ -16,6 +16,7 @@ from armonik_sdk.api.kinds.status import Status
 NAME_RULE = cel(
     "self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')",
     "metadata.name must be a DNS label (no dots, at most 63 characters)",
+    field_path=".metadata.name",
 )
 _PARTITION_IN_SESSION = "taskDefaults.partition must be one of spec.partitions"
 _PARTITION_REQUIRED = "taskDefaults.partition is required when the session has several partitions"

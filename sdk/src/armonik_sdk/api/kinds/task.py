@@ -9,6 +9,7 @@ from armonik_sdk.api.const import (
     DEFAULT_OUTPUT,
     MAX_DEPENDENCIES,
     MAX_ELEMENTS,
+    MAX_INLINE_BYTES,
     MAX_ITEM_DEPENDENCIES,
     MAX_ITEMS,
     MAX_OUTPUTS,
@@ -72,6 +73,14 @@ class TaskSpec(ApiModel):
             cel(
                 "[has(self.count), has(self.items), has(self.itemsRef)].filter(x, x).size() <= 1",
                 "at most one of count, items, itemsRef",
+            ),
+            # The schema's maxLength counts characters. Items are too many for this rule's cost; there the
+            # client checks bytes, and the bound on the whole object holds.
+            cel(
+                "!has(self.payload) || !has(self.payload.inline)"
+                f" || bytes(self.payload.inline).size() <= {MAX_INLINE_BYTES}",
+                "at most 32 KiB in UTF-8",
+                field_path=".payload.inline",
             ),
             cel(_unchanged(_IMMUTABLE), "spec is immutable but for desiredState and ttlSecondsAfterFinished"),
         )
