@@ -1,0 +1,89 @@
+"""Messages of the data plane that are not kept: the queue's, the question to an owner, events of agents."""
+
+from pydantic import Field
+
+from armonik_sdk.api.kinds.data import ObjectRef
+from armonik_sdk.api.kinds.options import TaskOptions
+from armonik_sdk.api.kinds.task import Item
+from armonik_sdk.api.records import Wire
+
+MAX_MESSAGE_BYTES = 256 * 1024
+"""Longest queue message or record; what is longer goes to an object that it names (protocol rule 15)."""
+
+
+class ElementSpec(Wire):
+    """What is special about one element of a run; what it leaves out stands in the message."""
+
+    payload: ObjectRef | None = None
+    payload_id: str = ""
+    """Set when the payload is a result; otherwise the agent names it."""
+    dependencies: tuple[str, ...] | None = None
+    """Result ids beside those of the message."""
+    outputs: tuple[str, ...] | None = None
+    output_ids: tuple[str, ...] | None = None
+    """Results with an id of their own that this element must produce (sub-tasks)."""
+    options: TaskOptions | None = None
+    """Merged."""
+
+
+class RunMessage(Wire):
+    """One submission of a run: ids and everything the agent needs, for it cannot see Kubernetes."""
+
+    version: int = 1
+    namespace: str
+    session: str
+    """UID."""
+    session_name: str = ""
+    task: str
+    """UID."""
+    task_name: str = ""
+    partition: str
+    start: int
+    end: int
+    n: int
+    single: bool = False
+    """The Task has one element: small outputs ride inline in the commit."""
+    options: TaskOptions = Field(default_factory=TaskOptions)
+    """Merged: task over session over service configuration."""
+    outputs: tuple[str, ...] = ()
+    payload: ObjectRef | None = None
+    """Input of every element that has none of its own; None means empty."""
+    payload_id: str = ""
+    dependencies: tuple[str, ...] = ()
+    """Result ids that every element gets."""
+    elements: dict[int, ElementSpec] = Field(default_factory=dict)
+    locators: dict[str, ObjectRef] = Field(default_factory=dict)
+    """Where the dependencies' bytes lie, by result id."""
+    spill: ObjectRef | None = None
+    """When the message would be too long: the object with the whole RunMessage."""
+
+
+class ManifestItem(Item):
+    """A line of an items object: an Item, with ids of the results it must produce if they are not implied."""
+
+    output_ids: list[str] | None = None
+
+
+class Ask(Wire):
+    """Question to an owner: do you hold this run at this epoch?"""
+
+    journal: str
+    """Journal subject of the run."""
+    epoch: int
+
+
+class Answer(Wire):
+    """Answer to `Ask`."""
+
+    holds: bool
+    process: str
+    """The answering process; another one than the owner's means that the owner's process is gone."""
+
+
+class PodEvent(Wire):
+    """`worker-down` or `drained`, told by an agent about its own pod."""
+
+    pod: str
+    """UID."""
+    name: str = ""
+    reason: str = ""

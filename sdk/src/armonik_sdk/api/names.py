@@ -1,0 +1,160 @@
+"""Subjects, keys and identities on the data plane: the one place that spells them.
+
+Everything is keyed by namespace and UID; names are for people, so that a Task deleted and applied again starts
+afresh. Streams: QUEUE (work queue), JOURNAL (what happened). Buckets: TASKS, CONTROL, RESULTS.
+"""
+
+import hashlib
+from typing import Final, NamedTuple, Self
+
+QUEUE: Final = "QUEUE"
+JOURNAL: Final = "JOURNAL"
+TASKS: Final = "TASKS"
+CONTROL: Final = "CONTROL"
+RESULTS: Final = "RESULTS"
+
+DEFAULT_BAND: Final = 0
+"""The only priority band so far."""
+
+
+class RunId(NamedTuple):
+    """Identity of a run: consecutive elements of one Task that are queued, owned and journaled together."""
+
+    namespace: str
+    session: str
+    """UID of the Session."""
+    task: str
+    """UID of the Task."""
+    start: int
+    """Index of the run's first element."""
+
+    @property
+    def journal(self) -> str:
+        """Subject of the run's records."""
+        return f"armonik.journal.{self.namespace}.{self.session}.{self.task}.{self.start}"
+
+    @property
+    def results(self) -> str:
+        """Key of the run's entry in RESULTS."""
+        return f"{self.namespace}.{self.session}.{self.task}.{self.start}"
+
+    def queue(self, partition: str, n: int, band: int = DEFAULT_BAND) -> str:
+        """Subject of submission number `n`; at most one message may stand there."""
+        return (
+            f"armonik.queue.{self.namespace}.{partition}.{band}.{self.session}.{self.task}.{self.start}.{n}"
+        )
+
+    def objects(self, epoch: int, nonce: str) -> str:
+        """Prefix for the objects of one ownership; never used twice, so no object is written twice."""
+        return f"{self.namespace}/{self.session}/{self.task}/{self.start}/{epoch}-{nonce}"
+
+    @classmethod
+    def from_journal(cls, subject: str) -> Self:
+        """Read a journal subject.
+
+        Raises:
+            ValueError: not the subject of a run.
+        """
+        parts = subject.split(".")
+        if len(parts) != 6 or parts[:2] != ["armonik", "journal"] or not parts[5].isdigit():
+            raise ValueError(f"{subject!r} is not the journal subject of a run")
+        return cls(parts[2], parts[3], parts[4], int(parts[5]))
+
+    @classmethod
+    def from_queue(cls, subject: str) -> tuple[Self, int]:
+        """Read a queue subject: the run and the submission number.
+
+        Raises:
+            ValueError: not a queue subject.
+        """
+        parts = subject.split(".")
+        if len(parts) != 9 or parts[:2] != ["armonik", "queue"]:
+            raise ValueError(f"{subject!r} is not a queue subject")
+        return cls(parts[2], parts[5], parts[6], int(parts[7])), int(parts[8])
+
+
+def consumer(namespace: str, partition: str, band: int = DEFAULT_BAND) -> str:
+    """Name of the durable consumer that the agents of a Partition pull from."""
+    return f"{namespace}_{partition}_{band}"
+
+
+def consumer_filter(namespace: str, partition: str, band: int = DEFAULT_BAND) -> str:
+    """Subjects that this consumer delivers."""
+    return f"armonik.queue.{namespace}.{partition}.{band}.>"
+
+
+def queue_of_task(namespace: str, task: str) -> str:
+    """Filter that takes exactly the queued messages of one Task, whatever its partition."""
+    return f"armonik.queue.{namespace}.*.*.*.{task}.>"
+
+
+def journal_of_task(namespace: str, session: str, task: str) -> str:
+    """Filter that takes exactly the records of one Task."""
+    return f"armonik.journal.{namespace}.{session}.{task}.>"
+
+
+def ask_subject(pod: str) -> str:
+    """Where the agent of a pod (by UID) answers whether it holds a run."""
+    return f"armonik.agent.{pod}"
+
+
+def event_subject(namespace: str, kind: str) -> str:
+    """Where agents tell the operator something at once; `kind` is `worker-down` or `drained`."""
+    return f"armonik.event.{namespace}.{kind}"
+
+
+def control_key(namespace: str, uid: str) -> str:
+    """Key in CONTROL of the desired state of a Session or Task."""
+    return f"{namespace}.{uid}"
+
+
+def pod_key(namespace: str, pod: str) -> str:
+    """Key in CONTROL that says that a pod is gone (or shall drain)."""
+    return f"{namespace}.pod.{pod}"
+
+
+def inventory_key(namespace: str, task: str) -> str:
+    """Key in TASKS of one Task that has left traces on the data plane."""
+    return f"{namespace}.{task}"
+
+
+def child_key(namespace: str, name: str) -> str:
+    """Key in TASKS that remembers that a child Task was created, once and for ever."""
+    return f"{namespace}.child.{name}"
+
+
+def result_key(namespace: str, session: str, result: str) -> str:
+    """Key in RESULTS of a result that its run does not imply: made by a client or worker, or delegated."""
+    return f"{namespace}.{session}.result.{result}"
+
+
+def result_id(task: str, index: int, output: str) -> str:
+    """Id of an output of a Task."""
+    return f"{task}.{index}.{output}"
+
+
+def split_result_id(result: str) -> tuple[str, int, str] | None:
+    """Task UID, index and output of an implied result; None for a result with an id of its own."""
+    parts = result.split(".")
+    return (parts[0], int(parts[1]), parts[2]) if len(parts) == 3 and parts[1].isdigit() else None
+
+
+def task_payload_key(namespace: str, session: str, task: str) -> str:
+    """Object that holds the inline payloads of a Task, one after the other."""
+    return f"{namespace}/{session}/{task}/payloads"
+
+
+def message_key(run: RunId, n: int) -> str:
+    """Object that holds what does not fit into the queue message of submission `n`."""
+    return f"{run.namespace}/{run.session}/{run.task}/{run.start}/message-{n}"
+
+
+def client_object_key(namespace: str, session: str, nonce: str) -> str:
+    """Object that a client uploads before it makes the Task."""
+    return f"{namespace}/{session}/client/{nonce}"
+
+
+def child_name(parent_name: str, parent_uid: str, start: int, element: int, group: int) -> str:
+    """Deterministic name of the child Task of one commit, element and group."""
+    digest = hashlib.sha256(f"{parent_uid}/{start}/{element}/{group}".encode()).hexdigest()[:10]
+    return f"{parent_name[:40].rstrip('-')}-{digest}"

@@ -1,0 +1,266 @@
+"""The records of the journal and the entries of the buckets, as they stand on the wire.
+
+A run's last record is its *head*. Records are cumulative: the head alone says everything about the run.
+Unknown fields are ignored when reading, so an older agent can stand beside a newer operator.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from armonik_sdk.api.kinds.data import ObjectRef
+
+MAX_ERROR_BYTES = 4096
+"""Longest error text in a record, in bytes (protocol rule 15)."""
+
+
+class Wire(BaseModel):
+    """Base of everything that is sent: camelCase JSON, unset fields left out."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def encode(self) -> bytes:
+        """The JSON bytes."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+
+class RecordKind(StrEnum):
+    """What a record says of the run."""
+
+    SUBMITTED = "Submitted"
+    DISPATCHED = "Dispatched"
+    PROGRESS = "Progress"
+    RELEASED = "Released"
+    PAUSED = "Paused"
+    CANCEL_REQUESTED = "CancelRequested"
+    CANCELLED = "Cancelled"
+    DONE = "Done"
+
+    @property
+    def terminal(self) -> bool:
+        """No record may follow."""
+        return self in (RecordKind.DONE, RecordKind.CANCELLED)
+
+    @property
+    def owned(self) -> bool:
+        """An agent holds the run."""
+        return self in (RecordKind.DISPATCHED, RecordKind.PROGRESS, RecordKind.CANCEL_REQUESTED)
+
+
+class OutcomeKind(StrEnum):
+    """The terminal states of an element, in ArmoniK's words."""
+
+    COMPLETED = "Completed"
+    ERROR = "Error"
+    TIMEOUT = "Timeout"
+    CANCELLED = "Cancelled"
+
+
+class Owner(Wire):
+    """The agent process that holds a run."""
+
+    pod: str
+    """UID of the pod."""
+    process: str
+    """Random, new at each start of the agent."""
+    name: str = ""
+    """Name of the pod, for people."""
+
+
+class Piece(Wire):
+    """Bytes inside one of the record's objects."""
+
+    object: int
+    """Index into the record's `objects`."""
+    offset: int = 0
+    length: int
+    sha256: str
+    inline: str | None = None
+    """The bytes in base64 as well, for small outputs of single Tasks, so that the status can show them."""
+
+
+class Outcome(Wire):
+    """How one element ended. Set once."""
+
+    index: int
+    kind: OutcomeKind
+    attempts: int = 1
+    """Executions, the last one included."""
+    reason: str = ""
+    """A FailureReason, when it did not complete."""
+    message: str = ""
+    """At most 4 KiB."""
+    outputs: dict[str, Piece] = Field(default_factory=dict)
+    """Outputs of the element by name (implied results)."""
+    made: dict[str, Piece] = Field(default_factory=dict)
+    """Results with an id of their own that the worker made or was handed, by result id."""
+    delegated: tuple[str, ...] = ()
+    """Ids of results whose production was handed to a child Task."""
+    seconds: float = 0.0
+    """How long the last execution took, by the agent's monotonic clock."""
+
+
+class Attempt(Wire):
+    """Executions that failed of an element that has not ended."""
+
+    index: int
+    executions: int
+    message: str = ""
+    not_before: float = 0.0
+    """Earliest next execution, seconds since the epoch on the NATS server's clock."""
+
+
+class ChildGroup(Wire):
+    """Sub-tasks of one element that share partition and priority: one child Task."""
+
+    name: str
+    """`names.child_name`."""
+    element: int
+    group: int
+    count: int
+    items: str
+    """Key of the object with the items, one `ManifestItem` in JSON a line."""
+    partition: str = ""
+    priority: int = 0
+    max_retries: int = -1
+    max_duration_seconds: int = 0
+
+
+class Record(Wire):
+    """A record of the journal. `kind` says why it was written; all other fields are cumulative."""
+
+    version: Literal[1] = 1
+    record_id: str
+    """Random, new at each append: tells a lost acknowledgement from being fenced (protocol rule 2)."""
+    kind: RecordKind
+    start: int
+    end: int
+    """The run is `[start, end)`; fixed for ever."""
+    n: int
+    """Submission number: messages with a lower one are void."""
+    epoch: int = 0
+    """Fencing number of the ownership; 0 before the first."""
+    partition: str = ""
+    task_name: str = ""
+    owner: Owner | None = None
+    running: int | None = None
+    """The element whose execution a following loss of the process is charged to (protocol rule 5)."""
+    takeovers: int = 0
+    """Takeovers without a known cause; bounded."""
+    not_before: float = 0.0
+    """Earliest next dispatch, seconds since the epoch on the server's clock."""
+    outcomes: tuple[Outcome, ...] = ()
+    """Ended elements, ascending by index."""
+    attempts: tuple[Attempt, ...] = ()
+    """Failed executions of elements that have not ended."""
+    cancel: str = ""
+    """CancelRequested: intervals of the elements to be cancelled (`Ranges` text)."""
+    objects: tuple[str, ...] = ()
+    """Keys of the objects that `outcomes` point into."""
+    children: tuple[ChildGroup, ...] = ()
+    manifest: ObjectRef | None = None
+    """When `outcomes` and `objects` are too large for a record: the object with the full record."""
+
+    def ref(self, piece: Piece) -> ObjectRef:
+        """Where the bytes of an output lie."""
+        return ObjectRef(
+            key=self.objects[piece.object], offset=piece.offset, length=piece.length, sha256=piece.sha256
+        )
+
+    @property
+    def ended(self) -> frozenset[int]:
+        """Indexes of the elements that have ended."""
+        return frozenset(outcome.index for outcome in self.outcomes)
+
+    @property
+    def remaining(self) -> tuple[int, ...]:
+        """Indexes of the elements that have not ended, ascending."""
+        ended = self.ended
+        return tuple(index for index in range(self.start, self.end) if index not in ended)
+
+
+class DesiredState(StrEnum):
+    """States in CONTROL."""
+
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    CLOSED = "Closed"
+    CANCELLED = "Cancelled"
+    PURGED = "Purged"
+    DELETED = "Deleted"
+    """Final: nothing replaces it."""
+    GONE = "Gone"
+    """Of a pod: its processes have ended."""
+    DRAIN = "Drain"
+    """Of a pod: finish what runs, take nothing new."""
+
+    @property
+    def stops_work(self) -> bool:
+        """Queued work of such a session or task must not start any more."""
+        return self in (
+            DesiredState.CLOSED,
+            DesiredState.CANCELLED,
+            DesiredState.PURGED,
+            DesiredState.DELETED,
+        )
+
+
+class Control(Wire):
+    """An entry of CONTROL."""
+
+    state: DesiredState
+    generation: int = 0
+    """`metadata.generation` it was derived from; a lower one never replaces a higher one."""
+    at: float = 0.0
+    """When it was written, seconds since the epoch."""
+
+
+class Inventory(Wire):
+    """An entry of TASKS: a Task that has left traces on the data plane, or a child that was created."""
+
+    uid: str
+    name: str
+    session: str
+    """UID of the Session."""
+    parent: str = ""
+    """UID of the parent Task, of a child."""
+
+
+class ResultState(StrEnum):
+    """States of a result, in ArmoniK's words."""
+
+    CREATED = "Created"
+    COMPLETED = "Completed"
+    ABORTED = "Aborted"
+    DELETED = "Deleted"
+
+
+class RunResults(Wire):
+    """An entry of RESULTS for a run: what its head says of outcomes, under the head's sequence."""
+
+    sequence: int
+    """Journal sequence it was taken from; a lower one never replaces a higher one."""
+    end: int
+    outcomes: tuple[Outcome, ...] = ()
+    objects: tuple[str, ...] = ()
+    done: bool = False
+
+    def ref(self, piece: Piece) -> ObjectRef:
+        """Where the bytes of an output lie."""
+        return ObjectRef(
+            key=self.objects[piece.object], offset=piece.offset, length=piece.length, sha256=piece.sha256
+        )
+
+
+class ResultEntry(Wire):
+    """An entry of RESULTS for one result that its run does not imply."""
+
+    state: ResultState
+    task: str = ""
+    """UID of the Task that shall produce it, if any."""
+    index: int = 0
+    ref: ObjectRef | None = None
+    reason: str = ""
+    """Why it was aborted, the whole chain."""
