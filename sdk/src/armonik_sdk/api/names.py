@@ -1,7 +1,7 @@
 """Subjects, keys and identities on the data plane: the one place that spells them.
 
-Everything is keyed by namespace and UID; names are for people, so that a Task deleted and applied again starts
-afresh. Streams: QUEUE (work queue), JOURNAL (what happened). Buckets: TASKS, CONTROL, RESULTS.
+Everything is keyed by namespace and UID; names are for people, so that a Task deleted and applied again
+starts afresh. Streams: QUEUE (work queue), JOURNAL (what happened). Buckets: TASKS, CONTROL, RESULTS.
 """
 
 import hashlib

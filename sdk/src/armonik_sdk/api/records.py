@@ -207,6 +207,11 @@ class DesiredState(StrEnum):
         )
 
 
+_STOPPING = frozenset(
+    {DesiredState.CLOSED, DesiredState.CANCELLED, DesiredState.PURGED, DesiredState.DELETED}
+)
+
+
 class Control(Wire):
     """An entry of CONTROL."""
 
