@@ -1,0 +1,82 @@
+"""The cluster's network: a namespace of its own, on one wire to this machine, with no way out.
+
+Nothing of the machine's own network is changed but for one link and the routes on it. Inside there is no
+default route: a packet for anything that is not the node, a pod or this machine has nowhere to go, and one
+for a Service or pod that does not exist (or while kube-proxy is down) ends in a bridge without ports.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .settings import Instance
+from .shell import run, succeeds
+
+
+def ensure_network(instance: Instance) -> None:
+    """Make the namespace, the wire and the routes, as far as they are missing."""
+    if not _is_namespace(instance):
+        instance.run.mkdir(parents=True, exist_ok=True)
+        instance.netns.touch()
+        run("unshare", f"--net={instance.netns}", "true")
+    if not (
+        succeeds("ip", "link", "show", instance.link) and _inside_ok(instance, "ip", "link", "show", "eth0")
+    ):
+        _lay_wire(instance)
+
+
+def remove_network(instance: Instance) -> None:
+    """Take the wire and the namespace away; everything inside goes with them."""
+    if succeeds("ip", "link", "show", instance.link):
+        run("ip", "link", "delete", instance.link)
+    if _is_namespace(instance):
+        run("umount", "--lazy", instance.netns)
+    instance.netns.unlink(missing_ok=True)
+
+
+def inside(instance: Instance, *command: str) -> str:
+    """Run a program in the cluster's network."""
+    return run("nsenter", f"--net={instance.netns}", "--", *command)
+
+
+def _lay_wire(instance: Instance) -> None:
+    if succeeds("ip", "link", "show", instance.link):
+        run("ip", "link", "delete", instance.link)
+    inside(instance, "ip", "link", "set", "lo", "up")
+    inside(
+        instance,
+        "ip",
+        "link",
+        "add",
+        "eth0",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        instance.link,
+        "netns",
+        str(os.getpid()),
+    )
+    inside(instance, "ip", "address", "add", f"{instance.node_ip}/30", "dev", "eth0")
+    inside(instance, "ip", "link", "set", "eth0", "up")
+    if not _inside_ok(instance, "ip", "link", "show", "sink"):
+        inside(instance, "ip", "link", "add", "sink", "type", "bridge")
+    inside(instance, "ip", "link", "set", "sink", "up")
+    for cidr in (instance.service_cidr, instance.pod_cidr):
+        inside(
+            instance, "ip", "route", "replace", cidr, "dev", "sink", "metric", "9999", "src", instance.node_ip
+        )
+    inside(instance, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+
+    run("ip", "address", "add", f"{instance.host_ip}/30", "dev", instance.link)
+    run("ip", "link", "set", instance.link, "up")
+    for cidr in (instance.service_cidr, instance.pod_cidr):
+        run("ip", "route", "replace", cidr, "via", instance.node_ip, "dev", instance.link)
+
+
+def _inside_ok(instance: Instance, *command: str) -> bool:
+    return succeeds("nsenter", f"--net={instance.netns}", "--", *command)
+
+
+def _is_namespace(instance: Instance) -> bool:
+    return succeeds("nsenter", f"--net={instance.netns}", "true")

@@ -1,0 +1,166 @@
+"""Versions, folders, addresses: everything that has a name here has it once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .shell import ClusterError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = Path(__file__).resolve().parent
+
+# 1.34 is the newest that is at home with Debian 12's containerd 1.6 and with cgroup v1 hosts.
+KUBERNETES_VERSION = "v1.34.4"
+
+PAUSE_IMAGE = "localhost/armonik-cluster-pause:1"
+COREDNS_IMAGE = "localhost/armonik-cluster-coredns:1"
+PYTHON_BASE_IMAGE = "localhost/armonik-python-base:bookworm"
+
+# Local clusters that can stand side by side. 198.18.0.0/15 is set aside for benchmarks (RFC 2544): no
+# network a developer's machine is connected to uses it, so our routes never hide something real.
+INSTANCES = {"local": 0, "ci": 1, "probe": 2}
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where everything built or downloaded goes."""
+
+    root: Path
+
+    @classmethod
+    def from_environ(cls) -> Cache:
+        """The folder `ARMONIK_CACHE`, else one in the user's cache folder."""
+        chosen = os.environ.get("ARMONIK_CACHE")
+        return cls(Path(chosen).resolve() if chosen else Path.home() / ".cache/armonik-k8s")
+
+    @property
+    def bin(self) -> Path:
+        """Programs."""
+        return self.root / "bin"
+
+    @property
+    def images(self) -> Path:
+        """Image archives, build stamps and the image builder's store."""
+        return self.root / "images"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of builds."""
+        return self.root / "logs"
+
+    @property
+    def go_environment(self) -> dict[str, str]:
+        """Go keeps its downloads and objects in the cache too, deletable by an ordinary rm."""
+        return {
+            "GOPATH": str(self.root / "go"),
+            "GOCACHE": str(self.root / "go/build-cache"),
+            "GOFLAGS": "-modcacherw -buildvcs=false",
+            "CGO_ENABLED": "0",
+        }
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One local cluster: its names, folders and addresses."""
+
+    name: str
+    cache: Cache
+
+    @classmethod
+    def from_environ(cls, cache: Cache) -> Instance:
+        """The instance named by `ARMONIK_CLUSTER` (default `local`).
+
+        Raises:
+            ClusterError: no such instance.
+        """
+        name = os.environ.get("ARMONIK_CLUSTER") or "local"
+        if name not in INSTANCES:
+            raise ClusterError(f"ARMONIK_CLUSTER is {name!r}, must be one of {', '.join(INSTANCES)}")
+        return cls(name, cache)
+
+    @property
+    def index(self) -> int:
+        """Number that all addresses are derived from."""
+        return INSTANCES[self.name]
+
+    @property
+    def state(self) -> Path:
+        """What survives a reboot: etcd, containers' images and volumes, certificates, logs."""
+        return self.cache.root / "cluster" / self.name
+
+    @property
+    def run(self) -> Path:
+        """What does not: sockets (whose paths must be short), namespaces, leases of addresses."""
+        return Path("/run") / f"armonik-{self.name}"
+
+    @property
+    def socket(self) -> Path:
+        """Containerd's socket."""
+        return self.run / "containerd.sock"
+
+    @property
+    def netns(self) -> Path:
+        """The network namespace that the whole cluster lives in."""
+        return self.run / "netns"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, complete in itself."""
+        return self.state / "kubeconfig"
+
+    @property
+    def audit_log(self) -> Path:
+        """The apiserver's record of writes to our own kinds."""
+        return self.state / "logs" / "audit.log"
+
+    @property
+    def cgroup(self) -> str:
+        """Below this control group lies every process of every pod."""
+        return f"armonik-{self.name}"
+
+    @property
+    def link(self) -> str:
+        """The machine's end of the only wire into the cluster."""
+        return f"ak-{self.name}"
+
+    @property
+    def host_ip(self) -> str:
+        """The machine's address on that wire."""
+        return f"198.18.{self.index}.1"
+
+    @property
+    def node_ip(self) -> str:
+        """The node's address on that wire."""
+        return f"198.18.{self.index}.2"
+
+    @property
+    def service_cidr(self) -> str:
+        """Addresses of Services."""
+        return f"198.18.{128 + 16 * self.index}.0/20"
+
+    @property
+    def api_service_ip(self) -> str:
+        """Address of the Service `kubernetes`."""
+        return f"198.18.{128 + 16 * self.index}.1"
+
+    @property
+    def dns_ip(self) -> str:
+        """Address of the Service `kube-dns`."""
+        return f"198.18.{128 + 16 * self.index}.10"
+
+    @property
+    def pod_cidr(self) -> str:
+        """Addresses of pods, of all nodes there could be."""
+        return f"198.19.{16 * self.index}.0/20"
+
+    @property
+    def node_pod_cidr(self) -> str:
+        """Addresses of pods on our one node."""
+        return f"198.19.{16 * self.index}.0/24"
+
+    @property
+    def ctr(self) -> list[str]:
+        """How to call containerd's own client for what the kubelet sees."""
+        return ["ctr", "--address", str(self.socket), "--namespace", "k8s.io"]
