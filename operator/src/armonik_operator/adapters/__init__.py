@@ -1,0 +1,1 @@
+"""The only code of the operator that does I/O."""

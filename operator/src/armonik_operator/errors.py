@@ -1,0 +1,59 @@
+"""The errors of the operator.
+
+OperatorError
+├── InvalidSetting    an environment variable is missing or unusable; names it
+├── KubeError         the apiserver refused a request; carries status, reason and message
+│   ├── NotFound      404
+│   ├── AlreadyExists 409 on create
+│   ├── Conflicted    409 on anything else
+│   └── Refused       422 and 400: the object breaks a rule
+├── KubeUnavailable   no usable answer within the retries; the same call may work later
+└── LeaseLost         another operator holds the Lease
+"""
+
+from typing import Any
+
+
+class OperatorError(Exception):
+    """Root of the operator's errors."""
+
+
+class InvalidSetting(OperatorError):  # noqa: N818 - reads as the thing that is wrong
+    """An environment variable is missing or unusable."""
+
+
+class KubeError(OperatorError):
+    """The apiserver refused a request."""
+
+    def __init__(self, status: int, body: dict[str, Any], what: str) -> None:
+        self.status = status
+        """HTTP status."""
+        self.reason = str(body.get("reason", ""))
+        """`reason` of the Status object, such as Forbidden."""
+        self.message = str(body.get("message", ""))
+        """`message` of the Status object."""
+        super().__init__(f"{what}: {status} {self.reason}: {self.message}")
+
+
+class NotFound(KubeError):  # noqa: N818 - named after the apiserver's reason
+    """404."""
+
+
+class AlreadyExists(KubeError):  # noqa: N818 - named after the apiserver's reason
+    """409 on create: an object of this name stands already."""
+
+
+class Conflicted(KubeError):  # noqa: N818 - named after the apiserver's reason
+    """409: the object is not the one that was read."""
+
+
+class Refused(KubeError):  # noqa: N818 - reads as what happened
+    """400 or 422: the object breaks a rule of its schema or of admission."""
+
+
+class KubeUnavailable(OperatorError):  # noqa: N818 - reads as the state
+    """No usable answer within the retries."""
+
+
+class LeaseLost(OperatorError):  # noqa: N818 - reads as what happened
+    """Another operator holds the Lease; this one must stop."""

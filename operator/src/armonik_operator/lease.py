@@ -1,0 +1,83 @@
+"""One operator at a time: a Lease, taken before anything is written and renewed while it lives.
+
+Two operators for some seconds do no harm (the apiserver refuses a status that goes back), so losing the
+Lease simply ends the process; Kubernetes starts it again and it waits for its turn.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from armonik_operator.adapters.kube import LEASES, Kube
+from armonik_operator.errors import AlreadyExists, Conflicted, KubeUnavailable, LeaseLost, NotFound
+
+log = logging.getLogger(__name__)
+
+DURATION = 15
+"""Seconds after the last renewal at which others may take the Lease."""
+RENEW = 5
+"""Seconds between renewals."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def free(spec: dict[str, Any], holder: str, now: datetime) -> bool:
+    """Whether `holder` may take a Lease with this spec."""
+    renewed = spec.get("renewTime")
+    if not spec.get("holderIdentity") or spec["holderIdentity"] == holder or not renewed:
+        return True
+    age = (now - datetime.fromisoformat(renewed)).total_seconds()
+    return age > float(spec.get("leaseDurationSeconds", DURATION))
+
+
+async def acquire(kube: Kube, namespace: str, name: str, holder: str) -> None:
+    """Return once the Lease is ours."""
+    while True:
+        try:
+            await _take(kube, namespace, name, holder)
+        except (AlreadyExists, Conflicted, LeaseLost, KubeUnavailable) as taken:
+            log.info("waiting for the lease %s/%s: %s", namespace, name, taken)
+            await asyncio.sleep(RENEW)
+        else:
+            log.info("holding the lease %s/%s as %s", namespace, name, holder)
+            return
+
+
+async def keep(kube: Kube, namespace: str, name: str, holder: str) -> None:
+    """Renew for ever.
+
+    Raises:
+        LeaseLost: another holder has it, or it could not be renewed while it was valid.
+    """
+    renewed = asyncio.get_running_loop().time()
+    while True:
+        await asyncio.sleep(RENEW)
+        try:
+            await _take(kube, namespace, name, holder)
+            renewed = asyncio.get_running_loop().time()
+        except (AlreadyExists, Conflicted, KubeUnavailable) as error:
+            if asyncio.get_running_loop().time() - renewed > DURATION:
+                raise LeaseLost(f"lease {namespace}/{name} could not be renewed: {error}") from error
+            log.warning("lease %s/%s not renewed, trying again: %s", namespace, name, error)
+
+
+async def _take(kube: Kube, namespace: str, name: str, holder: str) -> None:
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": DURATION, "renewTime": _now()}
+    try:
+        lease = await kube.get(LEASES, name, namespace)
+    except NotFound:
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        await kube.create(LEASES, body, namespace)
+        return
+    if not free(lease.get("spec", {}), holder, datetime.now(UTC)):
+        raise LeaseLost(f"{lease['spec']['holderIdentity']} holds the lease {namespace}/{name}")
+    version = lease["metadata"]["resourceVersion"]
+    await kube.patch(LEASES, name, {"metadata": {"resourceVersion": version}, "spec": spec}, namespace)

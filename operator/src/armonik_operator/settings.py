@@ -1,0 +1,95 @@
+"""The operator's settings, read once from the environment at start."""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from armonik_operator.errors import InvalidSetting
+from armonik_sdk.api.const import NATS_SECRET, S3_SECRET
+from armonik_sdk.api.kinds import TaskOptions
+
+_PREFIX = "ARMONIK_"
+
+
+class Settings(BaseModel):
+    """Each field is the environment variable `ARMONIK_<NAME>`."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    namespace: Annotated[str, Field(min_length=1)]
+    """Namespace of the Helm release: its Lease and the servers' Secrets are here."""
+    release: str = "armonik"
+    """Name of the Helm release."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces to serve, separated by commas; empty means all."""
+    nats_url: Annotated[str, Field(pattern=r"^(nats|tls)://.+")]
+    """Address of NATS as pods see it."""
+    nats_secret: str = NATS_SECRET
+    """Secret with the passwords of the three NATS users."""
+    nats_external: bool = False
+    """NATS is not the chart's: its Secret is the user's and never made here."""
+    s3_endpoint: Annotated[str, Field(pattern=r"^[^/]+$")]
+    """host:port of the object store as pods see it."""
+    s3_secure: bool = False
+    """Use TLS to the object store."""
+    s3_region: str = "us-east-1"
+    s3_bucket: Annotated[str, Field(min_length=3, max_length=63)] = "armonik"
+    s3_secret: str = S3_SECRET
+    """Secret with the identities of the object store."""
+    s3_external: bool = False
+    """The object store is not the chart's: its Secret is the user's and never made here."""
+    agent_image: Annotated[str, Field(min_length=1)]
+    """Image of the agent container in worker pods."""
+    agent_pull_policy: str = "IfNotPresent"
+    manage_crds: bool = True
+    """Apply the operator's own copies of the CustomResourceDefinitions at start."""
+    crds_dir: str = "/app/crds"
+    """Folder with those copies."""
+    openshift: bool = False
+    """Leave runAsUser unset, as OpenShift assigns it."""
+    health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """Port of the liveness endpoint."""
+    lease: str = "armonik-operator"
+    """Name of the Lease that only one operator holds."""
+    log_level: str = "INFO"
+    default_partition: str = "default"
+    """Partition of tasks whose session names none."""
+    default_priority: Annotated[int, Field(ge=1, le=99)] = 1
+    default_max_retries: Annotated[int, Field(ge=0)] = 3
+    default_max_duration_seconds: Annotated[int, Field(ge=1)] = 86_400
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _comma_list(cls, value: object) -> object:
+        return tuple(filter(None, (v.strip() for v in value.split(",")))) if isinstance(value, str) else value
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings; an empty variable counts as unset.
+
+        Raises:
+            InvalidSetting: a variable is missing or unusable; the message names each.
+        """
+        given = {
+            field: environ[_PREFIX + field.upper()]
+            for field in cls.model_fields
+            if environ.get(_PREFIX + field.upper())
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{_PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_url=False)
+            )
+            raise InvalidSetting(f"the environment is not usable: {problems}") from error
+
+    @property
+    def task_defaults(self) -> TaskOptions:
+        """The lowest layer of task options."""
+        return TaskOptions(
+            partition=self.default_partition,
+            priority=self.default_priority,
+            max_retries=self.default_max_retries,
+            max_duration_seconds=self.default_max_duration_seconds,
+        )
