@@ -30,11 +30,16 @@ def choose_driver() -> str:
         return forced
     if forced:
         raise ClusterError(f"ARMONIK_CLUSTER_DRIVER is {forced!r}, must be kind or local")
-    if shutil.which("docker") and succeeds("docker", "info", timeout=10):
+    if docker_answers():
         return "kind"
     if can_run_locally():
         return "local"
     raise ClusterError(INSTALL_SOMETHING)
+
+
+def docker_answers() -> bool:
+    """Whether there is a Docker engine to talk to, not only its command."""
+    return shutil.which("docker") is not None and succeeds("docker", "info", timeout=10)
 
 
 def kubeconfig(driver: str, instance: Instance) -> Path:

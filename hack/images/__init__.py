@@ -1,0 +1,1 @@
+"""The project's container images: `python3 -m hack.images --help`. Standard library only."""

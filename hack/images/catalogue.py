@@ -1,0 +1,74 @@
+"""Which images there are, what they are made of, and the name that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.cluster.settings import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: `images/<name>/Dockerfile` and the sources it copies, relative to the repository."""
+
+    name: str
+    sources: tuple[str, ...]
+    # A source that must exist: folders may be there before the code is.
+    needs: str
+
+    @property
+    def repository(self) -> str:
+        """Name without registry and tag."""
+        return f"armonik-{self.name}"
+
+    @property
+    def dockerfile(self) -> Path:
+        """Where its recipe is."""
+        return REPOSITORY / "images" / self.name / "Dockerfile"
+
+    def tag(self, base: str) -> str:
+        """Tag that changes with the content: `dev-` and 12 digits of a hash over everything that enters."""
+        digest = hashlib.sha256(base.encode())
+        for path in [self.dockerfile, *self._files()]:
+            digest.update(f"\0{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes())
+        return f"dev-{digest.hexdigest()[:12]}"
+
+    def missing(self) -> str:
+        """The file without which it cannot be built, empty when it can."""
+        return "" if (REPOSITORY / self.needs).exists() else self.needs
+
+    def _files(self) -> Iterator[Path]:
+        for source in self.sources:
+            path = REPOSITORY / source
+            found = [path] if path.is_file() else sorted(path.rglob("*"))
+            yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+def _python(name: str, module: str) -> Image:
+    sources = ("sdk/src", f"{name}/src", f"images/requirements/{name}.txt")
+    extra = ("crds",) if name == "operator" else ()
+    return Image(name, sources + extra, f"{name}/src/{module}/__main__.py")
+
+
+def _worker(name: str, folder: str) -> Image:
+    script = f"{folder}/worker.py"
+    return Image(f"worker-{name}", (script, "images/requirements/worker.txt"), script)
+
+
+def _server(name: str) -> Image:
+    requirements = f"images/requirements/{name}.txt"
+    return Image(name, (requirements,), requirements)
+
+
+IMAGES = (
+    _server("nats"),
+    _server("s3"),
+    _worker("hello", "examples/hello"),
+    _worker("analyse", "examples/analyse"),
+    _worker("lab", "tests/e2e/lab"),
+    _python("agent", "armonik_agent"),
+    _python("operator", "armonik_operator"),
+)
