@@ -87,14 +87,14 @@ class Kube:
         self._api = client.ApiClient(configuration)
 
     @classmethod
-    async def connect(cls) -> Self:
-        """Use the pod's service account, else the kubeconfig."""
+    async def connect(cls, kubeconfig: str | None = None) -> Self:
+        """Use the pod's service account, else the kubeconfig (the user's, unless a file is named)."""
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = 64
         try:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         return cls(configuration)
 
     async def close(self) -> None:
