@@ -1,86 +1,133 @@
-# Everything a developer types. `make help` lists it; every target may be repeated.
+# Everything a developer types. `make help` lists it; every target may be repeated, what stands is used again.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
+.NOTPARALLEL:
 
 export ARMONIK_CACHE ?= $(HOME)/.cache/armonik-k8s
 export UV_CACHE_DIR ?= $(ARMONIK_CACHE)/uv
-PYTHON ?= python3
+# Which release, in which namespace, `install` makes and the end-to-end tests expect.
+export ARMONIK_E2E_RELEASE ?= armonik
+export ARMONIK_E2E_NAMESPACE ?= armonik-system
+# Further arguments for `helm upgrade --install`, and for pytest.
+HELM_ARGS ?=
+PYTEST_ARGS ?=
+
+export PYTHON ?= python3
 BIN := .venv/bin
-PATHS := sdk operator agent tests hack $(wildcard examples/*.py examples/*/*.py) $(wildcard bench)
+CLUSTER := $(PYTHON) -m hack.cluster
+IMAGES := $(PYTHON) -m hack.images
+SOURCES := sdk operator agent tests hack examples bench
+# How the commands of a target reach the cluster: a kubeconfig of ours, never the user's own.
+REACH = eval "$$($(CLUSTER) env)"; export PATH="$(CURDIR)/$(BIN):$$PATH"
 STAGE = start=$$(date +%s); echo "== $(1)"; trap 'echo "== $(1): $$(( $$(date +%s) - start )) s"' EXIT
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@echo "Targets (see docs/development.md):"
+	grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-.venv/stamp: requirements.lock sdk/pyproject.toml operator/pyproject.toml agent/pyproject.toml
-	command -v uv >/dev/null || { echo "installing uv with pip"; $(PYTHON) -m pip install --quiet uv; }
-	[ -x $(BIN)/python ] || uv venv --quiet --python ">=3.11" .venv
-	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(BIN)/python --no-deps -e sdk -e operator -e agent
-	touch $@
 
-.PHONY: venv
-venv: .venv/stamp ## Make .venv from requirements.lock
-
-.PHONY: lock
-lock: ## Choose the newest dependencies again and pin them in requirements.lock
-	uv export --upgrade --all-packages --all-groups --no-emit-workspace --no-header --no-annotate --quiet -o requirements.lock
-
-.PHONY: crds
-crds: venv ## Write crds/ and charts/armonik/crds/ from the models
-	$(BIN)/python hack/crds.py
-
-.PHONY: verify
-verify: venv ## Fail when a generated file is not up to date
-	$(BIN)/python hack/crds.py --check
-
-.PHONY: format
-format: venv ## Format the code and mend what the linter can
-	$(BIN)/ruff check --fix $(PATHS)
-	$(BIN)/ruff format $(PATHS)
-
-.PHONY: lint
-lint: venv verify ## Linter, formatter, types, layers
-	@$(call STAGE,lint)
-	$(BIN)/ruff check $(PATHS)
-	$(BIN)/ruff format --check $(PATHS)
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+.PHONY: demo
+demo: install ## From nothing to real work done by real pods
+	@$(REACH)
+	$(BIN)/python examples/demo.py
 
 .PHONY: test
 test: lint test-unit test-integration test-e2e ## Everything: lint, unit, integration and end-to-end tests
 
+
+.PHONY: lint
+lint: venv verify ## Linter, formatter, types, layers, generated files
+	@$(call STAGE,lint)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/mypy --package hack
+	$(BIN)/lint-imports
+
 .PHONY: test-unit
 test-unit: venv ## Tests without servers
 	@$(call STAGE,unit tests)
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
 
 .PHONY: test-integration
 test-integration: venv cluster-build ## Tests against real servers on loopback
 	@$(call STAGE,integration tests)
-	$(BIN)/python -m pytest -q tests/integration
+	$(BIN)/python -m pytest -q tests/integration $(PYTEST_ARGS)
 
 .PHONY: test-e2e
-test-e2e: venv cluster-up ## Tests on the real cluster
+test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
-	eval "$$($(PYTHON) -m hack.cluster env)"
-	$(BIN)/python -m pytest -q tests/e2e
+	$(REACH)
+	$(BIN)/python -m pytest -q tests/e2e -m e2e $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: install ## Measure on the real cluster
+	@$(REACH)
+	$(BIN)/python bench/bench.py
+
 
 .PHONY: cluster-build
-cluster-build: ## Build what the local cluster needs into the cache (minutes the first time)
-	$(PYTHON) -m hack.cluster build
+cluster-build: ## Build what the local cluster needs into the cache (minutes, once)
+	@[ "$$($(CLUSTER) driver)" != local ] || $(CLUSTER) build
 
 .PHONY: cluster-up
-cluster-up: ## Make a cluster stand: KUBECONTEXT, else kind, else the local control plane
-	$(PYTHON) -m hack.cluster up
+cluster-up: venv ## Make a cluster stand: KUBECONTEXT, else kind, else the local control plane
+	@$(CLUSTER) up
 
 .PHONY: cluster-down
 cluster-down: ## Take the cluster down and leave nothing behind
-	$(PYTHON) -m hack.cluster down
+	@$(CLUSTER) down
+
+.PHONY: images
+images: cluster-up ## Build the images that changed and load them into the cluster
+	@$(IMAGES) load
+
+.PHONY: install
+install: images ## Install or upgrade the chart with these images
+	@$(REACH)
+	"$$ARMONIK_HELM" upgrade --install "$$ARMONIK_E2E_RELEASE" charts/armonik \
+	  --namespace "$$ARMONIK_E2E_NAMESPACE" --create-namespace --values charts/armonik/values-local.yaml \
+	  --set-string "$$($(IMAGES) helm-values)" --wait --timeout 5m $(HELM_ARGS)
+
+.PHONY: uninstall
+uninstall: ## Uninstall the chart; user data stays
+	@$(REACH)
+	"$$ARMONIK_HELM" uninstall "$$ARMONIK_E2E_RELEASE" --namespace "$$ARMONIK_E2E_NAMESPACE" \
+	  --ignore-not-found --wait --timeout 5m
+
+.PHONY: kubeconfig
+kubeconfig: ## Print the variables for a shell: eval "$(make -s kubeconfig)"
+	@$(CLUSTER) env
+
+
+.PHONY: venv
+venv: .venv/stamp ## Make .venv from requirements.lock
+
+.venv/stamp: requirements.lock sdk/pyproject.toml operator/pyproject.toml agent/pyproject.toml hack/venv.sh
+	@hack/venv.sh "$(ARMONIK_CACHE)"
+	touch $@
+
+.PHONY: lock
+lock: ## Choose the newest dependencies again and pin them
+	@hack/lock.sh
+
+.PHONY: crds
+crds: venv ## Write crds/ and charts/armonik/crds/ from the models
+	@$(BIN)/python hack/crds.py
+
+.PHONY: verify
+verify: venv ## Fail when a generated file is not up to date
+	@$(BIN)/python hack/crds.py --check
+	$(PYTHON) -m hack.images check
+
+.PHONY: format
+format: venv ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: clean-cache
-clean-cache: ## Delete everything built or downloaded
-	rm -rf "$(ARMONIK_CACHE)"
+clean-cache: ## Take every local cluster down and delete everything built or downloaded
+	@$(CLUSTER) clean

@@ -1,4 +1,4 @@
-"""Command line: `python3 -m hack.cluster up | down | build | env | driver`."""
+"""Command line: `python3 -m hack.cluster up | down | build | env | driver | clean`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from . import choose
 from .build import build_cluster, build_helm
 from .down import bring_down
-from .settings import Cache, Instance
-from .shell import ClusterError, say
+from .settings import INSTANCES, Cache, Instance
+from .shell import ClusterError, run, say
 from .up import bring_up
 
 
@@ -23,6 +23,7 @@ def main() -> int:
         "build": "only build what the local cluster needs into the cache",
         "env": "print, for a shell to evaluate, the variables that tell others how to reach it",
         "driver": "print how a cluster is had here: context, kind or local",
+        "clean": "take every local cluster down and delete the cache",
     }
     commands = parser.add_subparsers(dest="action", required=True)
     for action, help_text in actions.items():
@@ -40,6 +41,9 @@ def _act(action: str) -> None:
     instance = Instance.from_environ(cache)
     if action == "build":
         build_cluster(cache)
+        return
+    if action == "clean":
+        _clean(cache)
         return
     driver = choose.choose_driver()
     if action == "driver":
@@ -72,6 +76,15 @@ def _down(driver: str, instance: Instance) -> None:
         choose.kind_down(instance)
     else:
         say("the cluster named by KUBECONTEXT is not ours: left as it is")
+
+
+def _clean(cache: Cache) -> None:
+    for name in INSTANCES:
+        instance = Instance(name, cache)
+        if instance.state.exists() or instance.run.exists():
+            bring_down(instance)
+    say(f"deleting {cache.root}")
+    run("rm", "-rf", cache.root, timeout=600)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Command line: `python3 -m hack.images build | load | helm-values [IMAGE…]`.
+"""Command line: `python3 -m hack.images build | load | helm-values | check [IMAGE…]`.
 
 An image is named after its content, `localhost/armonik-operator:dev-0123456789ab`, and has a second name with
 the tag `dev`. So it is built and loaded once, and a Deployment rolls exactly when its image changed.
@@ -16,7 +16,7 @@ from hack.cluster import choose
 from hack.cluster.settings import Cache, Instance
 from hack.cluster.shell import ClusterError, locked, say
 
-from .catalogue import IMAGES, Image
+from .catalogue import IMAGES, Image, check_pins
 from .engines import BuildahEngine, DockerEngine, Engine
 
 # Image → the Helm value that holds its tag.
@@ -32,7 +32,7 @@ _HELM_VALUES = {
 def main() -> int:
     """Do what the command line says; 1 when the user must mend something first."""
     parser = argparse.ArgumentParser(prog="python3 -m hack.images", description=__doc__)
-    parser.add_argument("action", choices=("build", "load", "helm-values"))
+    parser.add_argument("action", choices=("build", "load", "helm-values", "check"))
     parser.add_argument("names", nargs="*", metavar="IMAGE", help=", ".join(image.name for image in IMAGES))
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {image.name for image in IMAGES}
@@ -48,6 +48,9 @@ def main() -> int:
 
 def _act(action: str, images: list[Image]) -> int:
     cache = Cache.from_environ()
+    if action == "check":
+        check_pins()
+        return 0
     instance = Instance.from_environ(cache)
     driver = choose.choose_driver()
     engine: Engine = (

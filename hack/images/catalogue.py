@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.settings import REPOSITORY
+from hack.cluster.shell import ClusterError
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,25 @@ class Image:
             path = REPOSITORY / source
             found = [path] if path.is_file() else sorted(path.rglob("*"))
             yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+def check_pins() -> None:
+    """See that the images' pins are those of requirements.lock.
+
+    Raises:
+        ClusterError: they are not; names the first that differs.
+    """
+    locked = _pins(REPOSITORY / "requirements.lock")
+    for file in sorted((REPOSITORY / "images/requirements").glob("*.txt")):
+        for package, version in _pins(file).items():
+            if locked.get(package) != version:
+                wanted = locked.get(package, "nothing")
+                pinned = f"{file.relative_to(REPOSITORY)} pins {package} {version}"
+                raise ClusterError(f"{pinned}, requirements.lock {wanted}: run `make lock`")
+
+
+def _pins(file: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9.-]+)==([^ ;\\]+)", file.read_text(), re.MULTILINE))
 
 
 def _python(name: str, module: str) -> Image:

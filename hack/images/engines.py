@@ -144,15 +144,6 @@ def _pip_configuration() -> Iterator[list[str]]:
 
 def _pip_settings() -> dict[str, str]:
     """What this machine's files and environment tell pip about where packages come from."""
-    wanted = (
-        "index-url",
-        "extra-index-url",
-        "trusted-host",
-        "proxy",
-        "timeout",
-        "default-timeout",
-        "retries",
-    )
     settings: dict[str, str] = {}
     for path in (Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", Path.home() / ".config/pip/pip.conf"):
         parser = configparser.RawConfigParser()
