@@ -1,7 +1,7 @@
 """A real kube-apiserver with its etcd on loopback, with the project's CustomResourceDefinitions in it.
 
-No controllers run: what is written stays as it is, and nothing but the apiserver answers. Binaries come from the
-local cluster's cache (`make cluster-build`).
+No controllers run: what is written stays as it is, and nothing but the apiserver answers. Binaries come from
+the local cluster's cache (`make cluster-build`).
 """
 
 import base64
@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from armonik_sdk.api.crd import crds
 
 CACHE = Path(os.environ.get("ARMONIK_CACHE") or Path.home() / ".cache" / "armonik-k8s")
@@ -30,7 +31,7 @@ START_ATTEMPTS = 3
 READY_SECONDS = 90.0
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """The server did not come up; the message ends with its last words."""
 
 
@@ -52,7 +53,7 @@ class ApiServer:
         for attempt in range(1, START_ATTEMPTS + 1):
             try:
                 self._start_once(attempt)
-            except NotReady:
+            except NotReadyError:
                 self.stop()
                 if attempt == START_ATTEMPTS:
                     raise
@@ -96,14 +97,14 @@ class ApiServer:
         while time.monotonic() < deadline:
             for process in self._processes:
                 if process.poll() is not None:
-                    raise NotReady(f"{process.args} ended: {_last_words(state)}")
+                    raise NotReadyError(f"{process.args} ended: {_last_words(state)}")
             if certificate.exists():
                 self._write_kubeconfig(certificate)
                 with suppress(OSError):  # refused or reset until it listens; the deadline bounds this
                     if self.request("GET", "/readyz")[0] == 200:
                         return
             time.sleep(0.1)
-        raise NotReady(f"kube-apiserver was not ready in {READY_SECONDS} s: {_last_words(state)}")
+        raise NotReadyError(f"kube-apiserver was not ready in {READY_SECONDS} s: {_last_words(state)}")
 
     def _write_kubeconfig(self, certificate: Path) -> None:
         authority = base64.b64encode(certificate.read_bytes()).decode()
@@ -155,7 +156,13 @@ class ApiServer:
         )
 
     def request(
-        self, method: str, path: str, body: Any = None, *, content_type: str = "", accept: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> tuple[int, Any]:
         """One plain HTTP request; returns the status code and the decoded body, errors too."""
         request = urllib.request.Request(
@@ -165,7 +172,7 @@ class ApiServer:
             headers={
                 "Authorization": f"Bearer {self.token}",
                 "Accept": accept,
-                "Content-Type": content_type or "application/json",
+                "Content-Type": content_type,
             },
         )
         try:

@@ -6,6 +6,6 @@ from pathlib import Path
 # Tests are imported by path, not as packages; helpers beside them are found here.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from apiserver import apiserver, namespace  # noqa: E402
+from apiserver import apiserver, namespace
 
 __all__ = ["apiserver", "namespace"]

@@ -106,9 +106,9 @@ class Role:
             # Without an answer the request runs into its time-out (shown as "no stream"); the violation is the proof.
             with contextlib.suppress(asyncio.CancelledError, nats.errors.Error, nats.js.errors.Error):
                 await attempt
-        assert any("permissions violation" in v.lower() and subject.lower() in v.lower() for v in self.violations), (
-            f"{self.user}: expected a violation for {subject}, got {self.violations}"
-        )
+        assert any(
+            "permissions violation" in v.lower() and subject.lower() in v.lower() for v in self.violations
+        ), f"{self.user}: expected a violation for {subject}, got {self.violations}"
 
 
 @pytest.fixture
@@ -214,7 +214,9 @@ async def test_client_reads_the_journal_and_lists_results(roles: dict[str, Role]
     assert client.violations == []
 
 
-async def test_agents_ask_and_answer_each_other_and_the_operator(roles: dict[str, Role], server_url: str) -> None:
+async def test_agents_ask_and_answer_each_other_and_the_operator(
+    roles: dict[str, Role], server_url: str
+) -> None:
     owner = roles["agent"]
 
     async def answer(message: Any) -> None:
@@ -239,7 +241,10 @@ Attempt = tuple[str, Callable[[Role], Awaitable[object]]]
 # What neither agents nor clients may do: the subject the server must name, and the call that tries.
 FORBIDDEN: list[Attempt] = [
     ("$JS.API.STREAM.CREATE.MINE", lambda r: r.js.add_stream(name="MINE", subjects=["mine"])),
-    ("$JS.API.STREAM.UPDATE.JOURNAL", lambda r: r.js.update_stream(name="JOURNAL", subjects=["armonik.journal.>"])),
+    (
+        "$JS.API.STREAM.UPDATE.JOURNAL",
+        lambda r: r.js.update_stream(name="JOURNAL", subjects=["armonik.journal.>"]),
+    ),
     ("$JS.API.STREAM.DELETE.QUEUE", lambda r: r.js.delete_stream("QUEUE")),
     ("$JS.API.STREAM.PURGE.JOURNAL", lambda r: r.js.purge_stream("JOURNAL")),
     ("$JS.API.STREAM.PURGE.KV_RESULTS", lambda r: r.js.purge_stream("KV_RESULTS")),

@@ -1,5 +1,6 @@
 """What every model of the API shares: naming, the shape of names and times, how it is dumped."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -29,6 +30,24 @@ class ApiModel(BaseModel):
     def to_object(self) -> dict[str, Any]:
         """The JSON form, with only the fields that were set: a default dumped by us would be owned by us."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """Refuse a value that stands twice, as the apiserver does in lists of type set."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value!r} stands twice")
+    return values
+
+
+def distinct_by(field: str) -> Callable[[list[Any]], list[Any]]:
+    """Refuse two entries with the same value of this field, as the apiserver does in lists of type map."""
+
+    def check(entries: list[Any]) -> list[Any]:
+        distinct([getattr(entry, field) for entry in entries])
+        return entries
+
+    return check
 
 
 def _seconds(moment: datetime) -> str:

@@ -1,5 +1,6 @@
 """Metadata and conditions, and the base of the three kinds."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -97,11 +98,13 @@ class Resource(ApiModel):
         Raises:
             InvalidManifest: naming every field at fault.
         """
+        # As JSON, so that text is not taken for a number, nor a number for text.
+        text = json.dumps(manifest, default=str)
         missing = [key for key in ("apiVersion", "kind") if key not in manifest]
         if missing:
             raise InvalidManifest(cls._kind(), [FieldProblem(key, "is required") for key in missing])
         try:
-            return cls.model_validate(manifest, extra="forbid")
+            return cls.model_validate_json(text, extra="forbid", strict=True)
         except ValidationError as error:
             raise InvalidManifest.from_validation(cls._kind(), error) from error
 

@@ -6,9 +6,10 @@ probes, extra containers and privileges are the operator's to decide.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from armonik_sdk.api.kinds.base import ApiModel, DnsLabel
+from armonik_sdk.api.const import API_GROUP
+from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, distinct_by
 from armonik_sdk.api.kinds.placement import Affinity, Toleration, TopologySpreadConstraint
 from armonik_sdk.api.kinds.schema import ATOMIC, Extra, cel, map_list, rules
 from armonik_sdk.api.kinds.volumes import KeyName, ObjectName, Volume
@@ -18,18 +19,30 @@ QUANTITY_PATTERN = (
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
 _INT_OR_STRING: Extra = {"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN}
-Quantity = Annotated[int | str, Field(json_schema_extra=_INT_OR_STRING)]
+Quantity = Annotated[
+    int | Annotated[str, Field(pattern=QUANTITY_PATTERN)], Field(json_schema_extra=_INT_OR_STRING)
+]
 _Resources = Annotated[dict[str, Quantity], Field(max_length=16)]
 _Strings = Annotated[
     list[Annotated[str, Field(max_length=4096)]], Field(max_length=256, json_schema_extra=ATOMIC)
 ]
 _LabelValue = Annotated[str, Field(max_length=63)]
-_OURS = rules(
-    cel(
-        "self.all(k, !k.startsWith('armonik.io/'))",
-        "keys below armonik.io/ belong to the operator",
-    )
-)
+_OWN_PREFIX = f"{API_GROUP}/"
+_OWN_KEYS = f"keys below {_OWN_PREFIX} belong to the operator"
+_MOUNTED = "/cache and /tmp are mounted by the operator"
+_OURS = rules(cel(f"self.all(k, !k.startsWith('{_OWN_PREFIX}'))", _OWN_KEYS))
+
+
+def _no_key_of_ours(value: dict[str, str]) -> dict[str, str]:
+    if any(key.startswith(_OWN_PREFIX) for key in value):
+        raise ValueError(_OWN_KEYS)
+    return value
+
+
+def _not_mounted_by_us(path: str) -> str:
+    if path in ("/cache", "/tmp") or path.startswith("/cache/"):  # noqa: S108 - a path in the pod
+        raise ValueError(_MOUNTED)
+    return path
 
 
 class KeySelector(ApiModel):
@@ -127,12 +140,10 @@ class VolumeMount(ApiModel):
             min_length=1,
             max_length=1024,
             json_schema_extra=rules(
-                cel(
-                    "!(self in ['/cache', '/tmp']) && !self.startsWith('/cache/')",
-                    "/cache and /tmp are mounted by the operator",
-                )
+                cel("!(self in ['/cache', '/tmp']) && !self.startsWith('/cache/')", _MOUNTED)
             ),
         ),
+        AfterValidator(_not_mounted_by_us),
     ]
     """Path in the container; /cache and /tmp are taken."""
     sub_path: Annotated[str, Field(max_length=1024)] | None = None
@@ -189,14 +200,26 @@ class WorkerContainer(ApiModel):
     """Entry point; unset means the image's."""
     args: _Strings | None = None
     """Arguments of the entry point."""
-    env: Annotated[list[EnvVar], Field(max_length=256, json_schema_extra=map_list("name"))] | None = None
+    env: (
+        Annotated[
+            list[EnvVar],
+            Field(max_length=256, json_schema_extra=map_list("name")),
+            AfterValidator(distinct_by("name")),
+        ]
+        | None
+    ) = None
     """Environment variables."""
     env_from: Annotated[list[EnvFromSource], Field(max_length=64, json_schema_extra=ATOMIC)] | None = None
     """Environment variables from ConfigMaps and Secrets."""
     resources: ResourceRequirements | None = None
     """CPU, memory and devices. Requests default to 100m and 128Mi."""
     volume_mounts: (
-        Annotated[list[VolumeMount], Field(max_length=64, json_schema_extra=map_list("mountPath"))] | None
+        Annotated[
+            list[VolumeMount],
+            Field(max_length=64, json_schema_extra=map_list("mountPath")),
+            AfterValidator(distinct_by("mount_path")),
+        ]
+        | None
     ) = None
     """Volumes of the template that the worker sees."""
     security_context: WorkerSecurityContext | None = None
@@ -228,12 +251,24 @@ class WorkerPodSpec(ApiModel):
     runtime_class_name: ObjectName | None = None
     """Container runtime, such as gVisor or Kata."""
     image_pull_secrets: (
-        Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=map_list("name"))] | None
+        Annotated[
+            list[PullSecret],
+            Field(max_length=16, json_schema_extra=map_list("name")),
+            AfterValidator(distinct_by("name")),
+        ]
+        | None
     ) = None
     """Secrets for private registries."""
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
     """Seconds that a stopping pod has to finish its element. Unset means 60."""
-    volumes: Annotated[list[Volume], Field(max_length=64, json_schema_extra=map_list("name"))] | None = None
+    volumes: (
+        Annotated[
+            list[Volume],
+            Field(max_length=64, json_schema_extra=map_list("name")),
+            AfterValidator(distinct_by("name")),
+        ]
+        | None
+    ) = None
     """Volumes for the worker: configMap, secret, emptyDir, persistentVolumeClaim, projected, image."""
     worker: WorkerContainer
     """The user's container."""
@@ -242,11 +277,20 @@ class WorkerPodSpec(ApiModel):
 class TemplateMeta(ApiModel):
     """Metadata of the pods, beside what the operator adds."""
 
-    labels: Annotated[dict[str, _LabelValue], Field(max_length=64, json_schema_extra=_OURS)] | None = None
+    labels: (
+        Annotated[
+            dict[str, _LabelValue],
+            Field(max_length=64, json_schema_extra=_OURS),
+            AfterValidator(_no_key_of_ours),
+        ]
+        | None
+    ) = None
     """Labels of the pods."""
     annotations: (
         Annotated[
-            dict[str, Annotated[str, Field(max_length=16_384)]], Field(max_length=64, json_schema_extra=_OURS)
+            dict[str, Annotated[str, Field(max_length=16_384)]],
+            Field(max_length=64, json_schema_extra=_OURS),
+            AfterValidator(_no_key_of_ours),
         ]
         | None
     ) = None

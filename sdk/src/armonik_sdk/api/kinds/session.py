@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from armonik_sdk.api.const import SESSION_KIND
-from armonik_sdk.api.kinds.base import ApiModel, PartitionName
+from armonik_sdk.api.kinds.base import ApiModel, PartitionName, distinct
 from armonik_sdk.api.kinds.elements import ElementCounts
 from armonik_sdk.api.kinds.meta import Resource
 from armonik_sdk.api.kinds.options import TaskOptions
@@ -75,7 +75,11 @@ class SessionSpec(ApiModel):
         )
     )
 
-    partitions: Annotated[list[PartitionName], Field(min_length=1, max_length=32, json_schema_extra=SET)]
+    partitions: Annotated[
+        list[PartitionName],
+        Field(min_length=1, max_length=32, json_schema_extra=SET),
+        AfterValidator(distinct),
+    ]
     """Partitions that tasks of this session may use; 1 to 32, of the same namespace."""
     task_defaults: TaskOptions | None = None
     """Options of tasks that do not say otherwise."""

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from armonik_sdk.api.const import (
     DEFAULT_OUTPUT,
@@ -15,7 +15,7 @@ from armonik_sdk.api.const import (
     MAX_OUTPUTS,
     TASK_KIND,
 )
-from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, ObjectKey, OutputName
+from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, ObjectKey, OutputName, distinct
 from armonik_sdk.api.kinds.data import Dependency, Payload
 from armonik_sdk.api.kinds.meta import Resource
 from armonik_sdk.api.kinds.options import TaskOptions
@@ -23,7 +23,11 @@ from armonik_sdk.api.kinds.schema import ATOMIC, SCHEMA_DEFAULT, SET, Extra, cel
 from armonik_sdk.api.kinds.session import NAME_RULE
 from armonik_sdk.api.kinds.task_status import TaskStatus
 
-_Outputs = Annotated[list[OutputName], Field(min_length=1, max_length=MAX_OUTPUTS, json_schema_extra=SET)]
+_Outputs = Annotated[
+    list[OutputName],
+    Field(min_length=1, max_length=MAX_OUTPUTS, json_schema_extra=SET),
+    AfterValidator(distinct),
+]
 _IMMUTABLE = ("payload", "count", "items", "itemsRef", "dependsOn", "outputs", "options")
 
 

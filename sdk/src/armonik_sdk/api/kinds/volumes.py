@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from armonik_sdk.api.kinds.base import ApiModel, DnsLabel
 from armonik_sdk.api.kinds.schema import ATOMIC, Extra, cel, rules
@@ -122,12 +122,14 @@ class ProjectedVolume(ApiModel):
     """Permissions of the files."""
 
 
-_NAME_FREE: Extra = rules(
-    cel(
-        f"!(self in {list(_RESERVED)})",
-        "the volumes cache, tmp and credentials are made by the operator",
-    )
-)
+_TAKEN = f"the volumes {', '.join(_RESERVED)} are made by the operator"
+_NAME_FREE: Extra = rules(cel(f"!(self in {list(_RESERVED)})", _TAKEN))
+
+
+def _not_taken(name: str) -> str:
+    if name in _RESERVED:
+        raise ValueError(_TAKEN)
+    return name
 
 
 class Volume(ApiModel):
@@ -142,7 +144,7 @@ class Volume(ApiModel):
         )
     )
 
-    name: Annotated[DnsLabel, Field(json_schema_extra=_NAME_FREE)]
+    name: Annotated[DnsLabel, Field(json_schema_extra=_NAME_FREE), AfterValidator(_not_taken)]
     """Name of the volume in this pod."""
     config_map: ConfigMapVolume | None = None
     """Files from a ConfigMap."""

@@ -1,0 +1,419 @@
+"""Manifests that the apiserver must refuse, each with the field it must name.
+
+Kept beside the test that applies them; a table is easier to read, and to extend, than ninety functions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One bad manifest: the first complaint must be about `field` and contain `message`."""
+
+    name: str
+    manifest: dict[str, Any]
+    field: str
+    message: str
+
+
+def session(spec: dict[str, Any], name: str = "s") -> dict[str, Any]:
+    return _manifest("Session", name, {"partitions": ["default"], **spec})
+
+
+def task(spec: dict[str, Any], name: str = "t") -> dict[str, Any]:
+    return _manifest("Task", name, {"session": "demo", **spec})
+
+
+def partition(spec: dict[str, Any], name: str = "p") -> dict[str, Any]:
+    return _manifest("Partition", name, {"podMax": 2, "template": {"spec": worker()}, **spec})
+
+
+def pods(pod: dict[str, Any], container: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A Partition whose pod and worker have these fields."""
+    return partition({"template": {"spec": {**worker(container or {}), **pod}}})
+
+
+def worker(container: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"worker": {"image": "localhost/hello:1", **(container or {})}}
+
+
+def _manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "armonik.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {key: value for key, value in spec.items() if value is not ...},
+    }
+
+
+ONE_PAYLOAD = "exactly one of inline, data, object, result"
+AT_MOST_ONE = "at most one of count, items, itemsRef"
+DNS = "must be a DNS label"
+NO_SUCH = "unknown field"
+POD = "spec.template.spec"
+
+SESSIONS = [
+    Bad("no partitions", session({"partitions": ...}), "spec.partitions", "Required value"),
+    Bad("empty partitions", session({"partitions": []}), "spec.partitions", "at least 1 items"),
+    Bad(
+        "33 partitions",
+        session({"partitions": [f"p{i}" for i in range(33)], "taskDefaults": {"partition": "p0"}}),
+        "spec.partitions",
+        "Too many: 33: must have at most 32 items",
+    ),
+    Bad("same partition twice", session({"partitions": ["a", "a"]}), "spec.partitions[1]", "Duplicate value"),
+    Bad("partition in capitals", session({"partitions": ["GPU"]}), "spec.partitions[0]", "should match"),
+    Bad("partition of 41 letters", session({"partitions": ["p" * 41]}), "spec.partitions[0]", "Too long"),
+    Bad(
+        "several partitions, no default",
+        session({"partitions": ["a", "b"]}),
+        "spec.taskDefaults.partition",
+        "required when the session has several partitions",
+    ),
+    Bad(
+        "default outside the partitions",
+        session({"taskDefaults": {"partition": "gpu"}}),
+        "spec.taskDefaults.partition",
+        "must be one of spec.partitions",
+    ),
+    Bad("dot in the name", session({}, "a.b"), "metadata.name", DNS),
+    Bad("64 letters in the name", session({}, "s" * 64), "metadata.name", DNS),
+    Bad(
+        "unknown state",
+        session({"desiredState": "Stopped"}),
+        "spec.desiredState",
+        'Unsupported value: "Stopped"',
+    ),
+    Bad("empty state", session({"desiredState": ""}), "spec.desiredState", 'Unsupported value: ""'),
+    Bad(
+        "unknown submission",
+        session({"submission": {"client": "Shut"}}),
+        "spec.submission.client",
+        'Unsupported value: "Shut"',
+    ),
+    Bad(
+        "submission as a boolean",
+        session({"submission": {"worker": False}}),
+        "spec.submission.worker",
+        "boolean",
+    ),
+    Bad(
+        "negative time to live",
+        session({"ttlSecondsAfterFinished": -1}),
+        "spec.ttlSecondsAfterFinished",
+        "greater than or equal to 0",
+    ),
+    Bad(
+        "time to live with a unit",
+        session({"ttlSecondsAfterFinished": "1h"}),
+        "spec.ttlSecondsAfterFinished",
+        "must be of type integer",
+    ),
+    Bad(
+        "priority 0",
+        session({"taskDefaults": {"priority": 0}}),
+        "spec.taskDefaults.priority",
+        "greater than or",
+    ),
+    Bad(
+        "priority 100",
+        session({"taskDefaults": {"priority": 100}}),
+        "spec.taskDefaults.priority",
+        "less than or",
+    ),
+    Bad(
+        "negative retries",
+        session({"taskDefaults": {"maxRetries": -1}}),
+        "spec.taskDefaults.maxRetries",
+        "greater than or equal to 0",
+    ),
+    Bad(
+        "no time at all",
+        session({"taskDefaults": {"maxDurationSeconds": 0}}),
+        "spec.taskDefaults.maxDurationSeconds",
+        "greater than or equal to 1",
+    ),
+    Bad("misspelt field", session({"partition": ["a"]}), "spec.partition", NO_SUCH),
+    Bad("misspelt option", session({"taskDefaults": {"retries": 1}}), "spec.taskDefaults.retries", NO_SUCH),
+]
+
+TASKS = [
+    Bad("no session", task({"session": ...}), "spec.session", "Required value"),
+    Bad("session in capitals", task({"session": "Demo"}), "spec.session", "should match"),
+    Bad("dot in the name", task({}, "a.b"), "metadata.name", DNS),
+    Bad("64 letters in the name", task({}, "t" * 64), "metadata.name", DNS),
+    Bad("empty payload", task({"payload": {}}), "spec.payload", ONE_PAYLOAD),
+    Bad("two payloads", task({"payload": {"inline": "a", "result": "r"}}), "spec.payload", ONE_PAYLOAD),
+    Bad(
+        "payload of 32,769 letters",
+        task({"payload": {"inline": "x" * 32_769}}),
+        "spec.payload.inline",
+        "Too long: may not be more than 32768",
+    ),
+    Bad(
+        "payload of 32,770 bytes in 16,385 letters",
+        task({"payload": {"inline": "é" * 16_385}}),
+        "spec.payload.inline",
+        "at most 32 KiB in UTF-8",
+    ),
+    Bad("payload not in base64", task({"payload": {"data": "%%"}}), "spec.payload.data", "of type byte"),
+    Bad("payload as a number", task({"payload": {"inline": 2}}), "spec.payload.inline", "of type string"),
+    Bad(
+        "object without a key", task({"payload": {"object": {}}}), "spec.payload.object.key", "Required value"
+    ),
+    Bad(
+        "negative offset",
+        task({"payload": {"object": {"key": "k", "offset": -1}}}),
+        "spec.payload.object.offset",
+        "greater than or equal to 0",
+    ),
+    Bad(
+        "checksum that is none",
+        task({"payload": {"object": {"key": "k", "sha256": "abc"}}}),
+        "spec.payload.object.sha256",
+        "should match",
+    ),
+    Bad(
+        "result id with a slash", task({"payload": {"result": "a/b"}}), "spec.payload.result", "should match"
+    ),
+    Bad("count and items", task({"count": 1, "items": [{}]}), "spec", AT_MOST_ONE),
+    Bad(
+        "items and itemsRef",
+        task({"items": [{}], "itemsRef": {"object": "k", "count": 1}}),
+        "spec",
+        AT_MOST_ONE,
+    ),
+    Bad("count 0", task({"count": 0}), "spec.count", "greater than or equal to 1"),
+    Bad("count of ten million and one", task({"count": 10_000_001}), "spec.count", "less than or equal to"),
+    Bad("count as text", task({"count": "10"}), "spec.count", "must be of type integer"),
+    Bad("no items", task({"items": []}), "spec.items", "at least 1 items"),
+    Bad("1,001 items", task({"items": [{}] * 1001}), "spec.items", "must have at most 1000 items"),
+    Bad(
+        "itemsRef without a count",
+        task({"itemsRef": {"object": "k"}}),
+        "spec.itemsRef.count",
+        "Required value",
+    ),
+    Bad(
+        "itemsRef without an object",
+        task({"itemsRef": {"count": 1}}),
+        "spec.itemsRef.object",
+        "Required value",
+    ),
+    Bad(
+        "empty payload of an item",
+        task({"items": [{}, {"payload": {}}]}),
+        "spec.items[1].payload",
+        ONE_PAYLOAD,
+    ),
+    Bad(
+        "two sources in a dependency of an item",
+        task({"items": [{"dependsOn": [{"task": "a", "result": "b"}]}]}),
+        "spec.items[0].dependsOn[0]",
+        "exactly one of task, result",
+    ),
+    Bad(
+        "65 dependencies of an item",
+        task({"items": [{"dependsOn": [{"task": f"t{i}"} for i in range(65)]}]}),
+        "spec.items[0].dependsOn",
+        "must have at most 64 items",
+    ),
+    Bad("empty dependency", task({"dependsOn": [{}]}), "spec.dependsOn[0]", "exactly one of task, result"),
+    Bad(
+        "output of a result",
+        task({"dependsOn": [{"result": "r", "output": "o"}]}),
+        "spec.dependsOn[0]",
+        "cannot stand beside result",
+    ),
+    Bad(
+        "dependency on itself",
+        task({"dependsOn": [{"task": "t"}]}),
+        "spec.dependsOn",
+        "cannot depend on itself",
+    ),
+    Bad(
+        "item that depends on its task",
+        task({"items": [{"dependsOn": [{"task": "t"}]}]}),
+        "spec.items",
+        "cannot depend on itself",
+    ),
+    Bad(
+        "negative index",
+        task({"dependsOn": [{"task": "a", "index": -1}]}),
+        "spec.dependsOn[0].index",
+        "greater than or equal to 0",
+    ),
+    Bad("same output twice", task({"outputs": ["a", "a"]}), "spec.outputs[1]", "Duplicate value"),
+    Bad("output with a slash", task({"outputs": ["a/b"]}), "spec.outputs[0]", "should match"),
+    Bad(
+        "17 outputs",
+        task({"outputs": [f"o{i}" for i in range(17)]}),
+        "spec.outputs",
+        "must have at most 16 items",
+    ),
+    Bad("no outputs", task({"outputs": []}), "spec.outputs", "at least 1 items"),
+    Bad(
+        "priority 100",
+        task({"options": {"priority": 100}}),
+        "spec.options.priority",
+        "less than or equal to 99",
+    ),
+    Bad(
+        "option as a number",
+        task({"options": {"options": {"depth": 3}}}),
+        "spec.options.options.depth",
+        "must be of type string",
+    ),
+    Bad(
+        "65 free options",
+        task({"options": {"options": {f"k{i}": "" for i in range(65)}}}),
+        "spec.options.options",
+        "must have at most 64 items",
+    ),
+    Bad(
+        "unknown state", task({"desiredState": "Paused"}), "spec.desiredState", 'Unsupported value: "Paused"'
+    ),
+    Bad("misspelt field", task({"dependson": [{"task": "a"}]}), "spec.dependson", NO_SUCH),
+    Bad("misspelt field of an item", task({"items": [{"input": "a"}]}), "spec.items[0].input", NO_SUCH),
+]
+
+PARTITIONS = [
+    Bad("no maximum", partition({"podMax": ...}), "spec.podMax", "Required value"),
+    Bad("no template", partition({"template": ...}), "spec.template", "Required value"),
+    Bad("no worker", partition({"template": {"spec": {}}}), f"{POD}.worker", "Required value"),
+    Bad(
+        "no image", partition({"template": {"spec": {"worker": {}}}}), f"{POD}.worker.image", "Required value"
+    ),
+    Bad("41 letters in the name", partition({}, "p" * 41), "metadata.name", "at most 40 characters"),
+    Bad(
+        "floor above the maximum", partition({"podReserved": 3}), "spec.podReserved", "must not exceed podMax"
+    ),
+    Bad("negative floor", partition({"podReserved": -1}), "spec.podReserved", "greater than or equal to 0"),
+    Bad("no slots", partition({"slotsPerPod": 0}), "spec.slotsPerPod", "greater than or equal to 1"),
+    Bad("priority 0", partition({"priority": 0}), "spec.priority", "greater than or equal to 1"),
+    Bad(
+        "preemption of 101 percent",
+        partition({"preemptionPercentage": 101}),
+        "spec.preemptionPercentage",
+        "less than or equal to 100",
+    ),
+    Bad("host network", pods({"hostNetwork": True}), f"{POD}.hostNetwork", NO_SUCH),
+    Bad("second container", pods({"containers": []}), f"{POD}.containers", NO_SUCH),
+    Bad("own service account", pods({"serviceAccountName": "admin"}), f"{POD}.serviceAccountName", NO_SUCH),
+    Bad(
+        "privileged worker",
+        pods({}, {"securityContext": {"privileged": True}}),
+        f"{POD}.worker.securityContext.privileged",
+        NO_SUCH,
+    ),
+    Bad(
+        "worker as root",
+        pods({}, {"securityContext": {"runAsUser": 0}}),
+        f"{POD}.worker.securityContext.runAsUser",
+        "greater than or equal to 1",
+    ),
+    Bad(
+        "privilege escalation",
+        pods({}, {"securityContext": {"allowPrivilegeEscalation": True}}),
+        f"{POD}.worker.securityContext.allowPrivilegeEscalation",
+        "Unsupported value: true",
+    ),
+    Bad(
+        "added capability",
+        pods({}, {"securityContext": {"capabilities": {"drop": [], "add": ["SYS_ADMIN"]}}}),
+        f"{POD}.worker.securityContext.capabilities.add",
+        NO_SUCH,
+    ),
+    Bad(
+        "quantity that is none",
+        pods({}, {"resources": {"limits": {"memory": "1 GB"}}}),
+        f"{POD}.worker.resources.limits.memory",
+        "should match",
+    ),
+    Bad(
+        "pull policy",
+        pods({}, {"imagePullPolicy": "Sometimes"}),
+        f"{POD}.worker.imagePullPolicy",
+        'Unsupported value: "Sometimes"',
+    ),
+    Bad(
+        "variable twice",
+        pods({}, {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}),
+        f"{POD}.worker.env[1]",
+        "Duplicate value",
+    ),
+    Bad(
+        "variable without a name",
+        pods({}, {"env": [{"value": "1"}]}),
+        f"{POD}.worker.env[0].name",
+        "Required",
+    ),
+    Bad(
+        "mount over the shared folder",
+        pods({}, {"volumeMounts": [{"name": "v", "mountPath": "/cache/data"}]}),
+        f"{POD}.worker.volumeMounts[0].mountPath",
+        "mounted by the operator",
+    ),
+    Bad(
+        "host path",
+        pods({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}),
+        f"{POD}.volumes[0].hostPath",
+        NO_SUCH,
+    ),
+    Bad("volume without a source", pods({"volumes": [{"name": "v"}]}), f"{POD}.volumes[0]", "exactly one of"),
+    Bad(
+        "volume with two sources",
+        pods({"volumes": [{"name": "v", "emptyDir": {}, "configMap": {"name": "c"}}]}),
+        f"{POD}.volumes[0]",
+        "exactly one of",
+    ),
+    Bad(
+        "volume named like ours",
+        pods({"volumes": [{"name": "credentials", "emptyDir": {}}]}),
+        f"{POD}.volumes[0].name",
+        "made by the operator",
+    ),
+    Bad(
+        "service account token",
+        pods(
+            {"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]}
+        ),
+        f"{POD}.volumes[0].projected.sources[0].serviceAccountToken",
+        NO_SUCH,
+    ),
+    Bad(
+        "label of ours",
+        partition({"template": {"metadata": {"labels": {"armonik.io/partition": "x"}}, "spec": worker()}}),
+        "spec.template.metadata.labels",
+        "belong to the operator",
+    ),
+    Bad(
+        "no grace at all",
+        pods({"terminationGracePeriodSeconds": 0}),
+        f"{POD}.terminationGracePeriodSeconds",
+        "greater than or equal to 1",
+    ),
+    Bad(
+        "toleration of nothing known",
+        pods({"tolerations": [{"operator": "Sometimes"}]}),
+        f"{POD}.tolerations[0].operator",
+        'Unsupported value: "Sometimes"',
+    ),
+    Bad(
+        "affinity of weight 0",
+        pods(
+            {
+                "affinity": {
+                    "nodeAffinity": {
+                        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 0, "preference": {}}]
+                    }
+                }
+            }
+        ),
+        f"{POD}.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight",
+        "greater than or equal to 1",
+    ),
+]
+
+BAD = [*SESSIONS, *TASKS, *PARTITIONS]
