@@ -1,8 +1,8 @@
 """What each NATS user may do, tried against a real nats-server with the shipped permission lists.
 
-The protocol rests on roles: the operator owns streams and consumers, agents pull, acknowledge and append to the
-journal, clients only read. The lists live with the operator, which renders them into ``auth.conf``; the server here
-includes that file the way the chart's configuration does.
+The protocol rests on roles: the operator owns streams and consumers, agents pull, acknowledge and append to
+the journal, clients only read. The lists live with the operator, which renders them into ``auth.conf``; the
+server here includes that file the way the chart's configuration does.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "auth").mkdir()
     (folder / "auth" / "auth.conf").write_text(_auth_conf())
     (folder / "nats.conf").write_text(
-        f"host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: '{folder}/data' }}\ninclude 'auth/auth.conf'\n"
+        f"host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: '{folder}/data' }}\n"
+        "include 'auth/auth.conf'\n"
     )
     log = (folder / "log").open("w")
     process = subprocess.Popen([binary, "-c", str(folder / "nats.conf")], stdout=log, stderr=log)
@@ -103,7 +104,7 @@ class Role:
             await asyncio.wait_for(self._reported.wait(), 5)
         finally:
             attempt.cancel()
-            # Without an answer the request runs into its time-out (shown as "no stream"); the violation is the proof.
+            # Without an answer the request runs into its time-out ("no stream"); the violation is the proof.
             with contextlib.suppress(asyncio.CancelledError, nats.errors.Error, nats.js.errors.Error):
                 await attempt
         assert any(
@@ -309,7 +310,7 @@ async def test_another_roles_replies_cannot_be_read(roles: dict[str, Role]) -> N
 async def test_no_user_no_connection(server_url: str) -> None:
     for credentials in ({}, {"user": "agent", "password": "wrong"}):
         nc = Client()
-        with pytest.raises(nats.errors.Error, match="(?i)authorization"):
+        with pytest.raises(nats.errors.Error, match=r"(?i)authorization"):
             await nc.connect(server_url, allow_reconnect=False, error_cb=_ignore, **credentials)
         await nc.close()
 

@@ -1,0 +1,1 @@
+"""Pure builders of the Kubernetes objects and files that the operator maintains."""
