@@ -7,5 +7,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from apiserver import apiserver, namespace
+from servers import credentials, nats_client, nats_server, s3_endpoint
 
-__all__ = ["apiserver", "namespace"]
+__all__ = ["apiserver", "credentials", "namespace", "nats_client", "nats_server", "s3_endpoint"]

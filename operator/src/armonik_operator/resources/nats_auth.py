@@ -1,9 +1,9 @@
 """The users of NATS and what each may do, rendered into the file that nats-server includes.
 
 The protocol rests on roles: the operator owns streams, consumers and buckets; agents pull, acknowledge and
-append to the journal; clients only read. The lists keep mistakes small and clients from reading or deleting
-what is not theirs; they do not make an agent's password harmless (the server does not check the reply subject of
-a request), which is why only the agent container sees it.
+append to the journal; clients only read. The lists keep mistakes small, and clients from reading or deleting
+what is not theirs. They do not make an agent's password harmless (the server does not check the reply subject
+of a request), which is why only the agent container sees it.
 """
 
 from collections.abc import Mapping

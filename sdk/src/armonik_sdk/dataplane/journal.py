@@ -1,0 +1,128 @@
+"""The journal's compare-and-set: the only place where outcomes become true.
+
+Each append names the record it follows; the server refuses it when another one is the last of the run's
+subject. The refusal alone does not say who wrote, so the head decides (protocol rule 2).
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import Header, RawStreamMsg
+
+from armonik_sdk.api.names import JOURNAL, RunId
+from armonik_sdk.api.records import Record
+from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+
+log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 3.0
+"""Seconds that one request waits for its answer."""
+ATTEMPTS = 5
+"""Requests until QueueUnavailable is raised."""
+WRONG_LAST_SEQUENCE = 10071
+"""The server's error code for a refused compare-and-set."""
+
+# What a request may fail with when the server is away, restarting or electing a leader.
+UNREACHABLE = (
+    TimeoutError,
+    OSError,
+    nats.errors.Error,
+    nats.js.errors.ServiceUnavailableError,
+    nats.js.errors.NoStreamResponseError,
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last record of a run."""
+
+    record: Record
+    sequence: int
+    """Its sequence in the stream; the next append must name it."""
+    time: datetime
+    """When the server stored it."""
+
+
+class Journal:
+    """Appends and leader reads on the stream JOURNAL."""
+
+    def __init__(self, client: Client, *, timeout: float = REQUEST_TIMEOUT) -> None:
+        self._js = client.jetstream(timeout=timeout)
+
+    async def head(self, run: RunId) -> Head | None:
+        """The run's last record, read from the leader; None when there is none.
+
+        Raises:
+            QueueUnavailable: no answer within the retries.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                message = await self._js.get_last_msg(JOURNAL, run.journal)
+            except nats.js.errors.NotFoundError:
+                return None
+            except UNREACHABLE as error:
+                log.info("head of %s not read (%s: %s)", run.journal, type(error).__name__, error)
+                await _pause(attempt)
+            else:
+                return read_head(message)
+        raise QueueUnavailable(f"the head of {run.journal} could not be read in {ATTEMPTS} attempts")
+
+    async def append(self, run: RunId, record: Record, expected: int) -> int:
+        """Append `record` if the head's sequence is `expected` (0: if the run has no record).
+
+        A lost answer, or a refusal, is settled by reading the head: this record stands there (by its id) and
+        the append succeeded; the expected one still does and it is sent again; anything else is a conflict.
+
+        Returns:
+            The record's sequence.
+
+        Raises:
+            Conflict: another record is the head; the error carries it.
+            QueueUnavailable: no answer within the retries. The record may or may not stand.
+        """
+        headers = {str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(expected)}
+        for attempt in range(ATTEMPTS):
+            try:
+                ack = await self._js.publish(
+                    run.journal, record.encode(), stream=JOURNAL, headers=dict(headers)
+                )
+            except nats.js.errors.APIError as error:
+                if error.err_code != WRONG_LAST_SEQUENCE and not isinstance(error, UNREACHABLE):
+                    raise QueueUnavailable(f"append to {run.journal} refused: {error}") from error
+            except UNREACHABLE as error:
+                log.info("append to %s unanswered (%s: %s)", run.journal, type(error).__name__, error)
+                await _pause(attempt)
+            else:
+                return int(ack.seq)
+            head = await self.head(run)
+            if head is not None and head.record.record_id == record.record_id:
+                return head.sequence
+            if (head.sequence if head else 0) != expected:
+                raise Conflict(f"{run.journal} has another head than {expected}", head)
+        raise QueueUnavailable(f"append to {run.journal} unanswered in {ATTEMPTS} attempts")
+
+    async def submit(self, run: RunId, record: Record) -> int:
+        """Append the first record of a run. The operator alone may (protocol rule 3)."""
+        return await self.append(run, record, 0)
+
+
+def read_head(message: RawStreamMsg) -> Head:
+    """A record as the server returned it."""
+    stored = message.time
+    time = stored if isinstance(stored, datetime) else parse_time(str(stored))
+    return Head(Record.model_validate_json(message.data or b""), int(message.seq or 0), time)
+
+
+def parse_time(text: str) -> datetime:
+    """The server's time stamp, whose nanoseconds Python cannot hold."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+
+
+async def _pause(attempt: int) -> None:
+    await asyncio.sleep(min(2.0, 0.1 * 2**attempt))

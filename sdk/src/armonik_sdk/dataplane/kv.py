@@ -1,0 +1,153 @@
+"""Typed access to the buckets TASKS, CONTROL and RESULTS."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+import nats.js.errors
+from nats.aio.client import Client
+
+from armonik_sdk.api.records import Control, DesiredState, Wire
+from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, WRONG_LAST_SEQUENCE
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Wire)
+
+_CAS_ATTEMPTS = 20
+
+
+class Bucket(Generic[T]):
+    """One bucket whose values are all of one model."""
+
+    def __init__(
+        self, client: Client, name: str, model: type[T], *, timeout: float = REQUEST_TIMEOUT
+    ) -> None:
+        self._js = client.jetstream(timeout=timeout)
+        self._name = name
+        self._model = model
+
+    def _subject(self, key: str) -> str:
+        return f"$KV.{self._name}.{key}"
+
+    async def get(self, key: str) -> tuple[T, int] | None:
+        """The value and its revision, read from the leader; None when absent or deleted.
+
+        Raises:
+            QueueUnavailable: no answer.
+        """
+        try:
+            message = await self._js.get_last_msg(f"KV_{self._name}", self._subject(key))
+        except nats.js.errors.NotFoundError:
+            return None
+        except UNREACHABLE as error:
+            raise QueueUnavailable(f"{self._name}[{key}] could not be read: {error}") from error
+        if (message.headers or {}).get("KV-Operation"):
+            return None
+        return self._model.model_validate_json(message.data or b""), int(message.seq or 0)
+
+    async def create(self, key: str, value: T) -> int | None:
+        """Write a key that must not exist; its revision, or None when it does exist.
+
+        Raises:
+            QueueUnavailable: no answer; the key may or may not stand.
+        """
+        try:
+            return await self._write(key, value, 0)
+        except Conflict:
+            # A deleted key's marker counts as a record: the new value follows the marker.
+            marker = await self._marker(key)
+            if marker is None:
+                return None
+        try:
+            return await self._write(key, value, marker)
+        except Conflict:
+            return None
+
+    async def put(self, key: str, value: T) -> int:
+        """Write whatever stands there."""
+        return await self._write(key, value, None)
+
+    async def update(self, key: str, value: T, revision: int) -> int:
+        """Write if the key's revision is still this one.
+
+        Raises:
+            Conflict: it is not.
+            QueueUnavailable: no answer; the value may or may not stand.
+        """
+        return await self._write(key, value, revision)
+
+    async def delete(self, key: str) -> None:
+        """Delete a key; an absent one is fine."""
+        try:
+            await self._js.publish(
+                self._subject(key), b"", headers={"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
+            )
+        except UNREACHABLE as error:
+            raise QueueUnavailable(f"{self._name}[{key}] could not be deleted: {error}") from error
+
+    async def keys(self, pattern: str = ">") -> list[str]:
+        """Keys that match a subject pattern, such as `ns.*`; deletion markers left out."""
+        return [key async for key, value in self.watch(pattern, live=False) if value is not None]
+
+    async def watch(self, pattern: str = ">", *, live: bool = True) -> AsyncIterator[tuple[str, T | None]]:
+        """Current entries that match, then (if `live`) changes as they come; None means deleted.
+
+        For speed only: a watch may be deaf for some seconds after a reconnect (protocol rule 14).
+        """
+        bucket = await self._js.key_value(self._name)
+        watcher = await bucket.watch(pattern, ignore_deletes=False)
+        try:
+            async for entry in watcher:
+                if entry is None:
+                    if live:
+                        continue
+                    return
+                gone = bool(entry.operation)
+                yield entry.key, None if gone else self._model.model_validate_json(entry.value or b"")
+        finally:
+            await watcher.stop()
+
+    async def _marker(self, key: str) -> int | None:
+        message = await self._js.get_last_msg(f"KV_{self._name}", self._subject(key))
+        return int(message.seq or 0) if (message.headers or {}).get("KV-Operation") else None
+
+    async def _write(self, key: str, value: T, revision: int | None) -> int:
+        headers = {} if revision is None else {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        try:
+            ack = await self._js.publish(self._subject(key), value.encode(), headers=headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                raise Conflict(f"{self._name}[{key}] is not at revision {revision}") from error
+            raise QueueUnavailable(f"{self._name}[{key}] could not be written: {error}") from error
+        except UNREACHABLE as error:
+            raise QueueUnavailable(f"{self._name}[{key}] could not be written: {error}") from error
+        return int(ack.seq)
+
+
+async def put_control(bucket: Bucket[Control], key: str, wanted: Control) -> Control:
+    """Write a desired state by compare-and-set and return what stands afterwards.
+
+    A lower generation never replaces a higher one, and Deleted is final (protocol section 1): so an operator
+    that is behind cannot revive what a newer one has ended.
+    """
+    for _ in range(_CAS_ATTEMPTS):
+        standing = await bucket.get(key)
+        if standing is None:
+            if await bucket.create(key, wanted) is not None:
+                return wanted
+            continue
+        current, revision = standing
+        if current.state is DesiredState.DELETED:
+            return current
+        if wanted.state is not DesiredState.DELETED and wanted.generation < current.generation:
+            return current
+        if (wanted.state, wanted.generation) == (current.state, current.generation):
+            return current
+        try:
+            await bucket.update(key, wanted, revision)
+        except Conflict:
+            continue
+        return wanted
+    raise QueueUnavailable(f"{key} changed {_CAS_ATTEMPTS} times while it was written")

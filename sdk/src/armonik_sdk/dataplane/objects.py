@@ -1,0 +1,175 @@
+"""Payloads and results in any S3. Plain calls only: no administration, no server's own extensions."""
+
+import asyncio
+import hashlib
+import io
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from armonik_sdk.api.kinds.data import ObjectRef
+from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+THREADS = 16
+"""Transfers at once; also the size of the connection pool."""
+ATTEMPTS = 4
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 60.0
+_MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
+_FINAL = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"})
+
+
+class ObjectStore(Protocol):
+    """What operator, agent and client need of an object store."""
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket if it is absent."""
+
+    async def put(self, key: str, data: bytes | Path) -> ObjectRef:
+        """Store bytes or a file; the reference carries length and SHA-256."""
+
+    async def get(self, ref: ObjectRef) -> bytes:
+        """The bytes, checked when the reference has a checksum."""
+
+    async def stat(self, key: str) -> int:
+        """Size of the object in bytes."""
+
+    async def delete_many(self, prefix: str) -> int:
+        """Delete all objects below a prefix; how many they were."""
+
+
+class S3Store:
+    """An ObjectStore over the `minio` client, which blocks, in a bounded pool of threads.
+
+    Every method raises `StoreUnavailable` when there was no usable answer within the retries.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._bucket = credentials.s3_bucket
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+        self._client = Minio(
+            credentials.s3_endpoint,
+            access_key=credentials.s3_access_key,
+            secret_key=credentials.s3_secret_key,
+            secure=credentials.s3_secure,
+            region=credentials.s3_region,
+            http_client=urllib3.PoolManager(
+                maxsize=THREADS,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+                retries=False,
+            ),
+        )
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket if it is absent."""
+
+        def work() -> None:
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+
+        await self._run(f"bucket {self._bucket}", work)
+
+    async def put(self, key: str, data: bytes | Path) -> ObjectRef:
+        """Store bytes or a file under a key that must never be used again."""
+
+        def work() -> ObjectRef:
+            if isinstance(data, Path):
+                with data.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                length = data.stat().st_size
+                self._client.fput_object(self._bucket, key, str(data))
+            else:
+                digest, length = hashlib.sha256(data).hexdigest(), len(data)
+                self._client.put_object(self._bucket, key, io.BytesIO(data), length)
+            return ObjectRef(key=key, offset=0, length=length, sha256=digest)
+
+        return await self._run(f"put {key}", work)
+
+    async def get(self, ref: ObjectRef) -> bytes:
+        """The bytes the reference names.
+
+        Raises:
+            ObjectMissing: there is no such object.
+            ChecksumMismatch: the bytes are not those that were committed.
+        """
+
+        def work() -> bytes:
+            if ref.length == 0:
+                return b""
+            response = self._client.get_object(
+                self._bucket, ref.key, offset=ref.offset or 0, length=ref.length or 0
+            )
+            try:
+                return bytes(response.read())
+            finally:
+                response.close()
+                response.release_conn()
+
+        data = await self._run(f"get {ref.key}", work)
+        if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise ChecksumMismatch(f"object {ref.key} [{ref.offset or 0}, {len(data)} bytes] was altered")
+        return data
+
+    async def stat(self, key: str) -> int:
+        """Size of the object in bytes.
+
+        Raises:
+            ObjectMissing: there is no such object.
+        """
+        return await self._run(
+            f"stat {key}", lambda: int(self._client.stat_object(self._bucket, key).size or 0)
+        )
+
+    async def delete_many(self, prefix: str) -> int:
+        """Delete all objects below a prefix; how many they were."""
+        if not prefix.strip("/"):
+            raise ValueError("delete_many needs a prefix: it would delete everything")
+
+        def work() -> int:
+            listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            names = [str(entry.object_name) for entry in listed]
+            errors = list(self._client.remove_objects(self._bucket, (DeleteObject(n) for n in names)))
+            if errors:
+                raise StoreUnavailable(
+                    f"{len(errors)} of {len(names)} objects below {prefix} stand: {errors[0]}"
+                )
+            return len(names)
+
+        return await self._run(f"delete {prefix}", work)
+
+    async def _run(self, what: str, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        last: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(0.2 * 2**attempt)
+            try:
+                return await loop.run_in_executor(self._pool, work)
+            except S3Error as error:
+                if error.code in _MISSING:
+                    raise ObjectMissing(f"{what}: {error.code}") from error
+                if error.code in _FINAL:
+                    raise StoreUnavailable(f"{what}: {error.code}: {error.message}") from error
+                last = error
+            except (
+                OSError,
+                urllib3.exceptions.HTTPError,
+                InvalidResponseError,
+                ServerError,
+                DataPlaneError,
+            ) as error:
+                last = error
+            log.info("%s failed (%s), attempt %d of %d", what, last, attempt + 1, ATTEMPTS)
+        raise StoreUnavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")

@@ -1,0 +1,106 @@
+"""Streams, buckets and consumers; only the operator makes them, with settings that stand nowhere else."""
+
+from datetime import datetime
+from typing import Any
+
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    KeyValueConfig,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from armonik_sdk.api.names import (
+    CONTROL,
+    DEFAULT_BAND,
+    JOURNAL,
+    QUEUE,
+    RESULTS,
+    TASKS,
+    consumer,
+    consumer_filter,
+)
+
+ACK_WAIT = 10.0
+"""Seconds without renewal after which a run is delivered again."""
+MAX_WAITING = 100_000
+"""Pulls that may wait at once; the server's default refuses the 513th idle agent."""
+_REQUEST_TIMEOUT = 10.0
+
+
+async def ensure(client: Client, *, replicas: int = 1) -> None:
+    """Create or update the streams QUEUE and JOURNAL and the three buckets."""
+    js = client.jetstream(timeout=_REQUEST_TIMEOUT)
+    await _ensure_stream(
+        js,
+        StreamConfig(
+            name=QUEUE,
+            subjects=["armonik.queue.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            discard_new_per_subject=True,
+            max_msgs_per_subject=1,
+            num_replicas=replicas,
+        ),
+    )
+    await _ensure_stream(
+        js,
+        StreamConfig(
+            name=JOURNAL,
+            subjects=["armonik.journal.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            allow_direct=True,
+            num_replicas=replicas,
+        ),
+    )
+    for bucket in (TASKS, CONTROL, RESULTS):
+        try:
+            await js.key_value(bucket)
+        except nats.js.errors.NotFoundError:
+            await js.create_key_value(
+                KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=replicas)
+            )
+
+
+async def ensure_consumer(client: Client, namespace: str, partition: str, band: int = DEFAULT_BAND) -> None:
+    """Create or update the durable consumer that a Partition's agents pull from."""
+    js = client.jetstream(timeout=_REQUEST_TIMEOUT)
+    await js.add_consumer(
+        QUEUE,
+        ConsumerConfig(
+            durable_name=consumer(namespace, partition, band),
+            filter_subject=consumer_filter(namespace, partition, band),
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT,
+            max_deliver=-1,
+            max_ack_pending=-1,
+            max_waiting=MAX_WAITING,
+        ),
+    )
+
+
+async def journal_created(client: Client) -> datetime:
+    """When the stream JOURNAL was made: another time means that it was lost and made again."""
+    info: Any = await client.jetstream(timeout=_REQUEST_TIMEOUT).stream_info(JOURNAL)
+    created: datetime = info.created
+    return created
+
+
+async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
+    try:
+        await js.stream_info(str(wanted.name))
+    except nats.js.errors.NotFoundError:
+        await js.add_stream(wanted)
+    else:
+        await js.update_stream(wanted)

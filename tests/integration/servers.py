@@ -1,0 +1,147 @@
+"""Real servers on loopback: nats-server with JetStream, and SeaweedFS's S3."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.dataplane.topology import ensure
+
+READY_SECONDS = 60
+
+
+def binary(name: str) -> str:
+    """A server of the locked test dependencies."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    assert found, f"{name} is missing; it comes with the dependency group 'servers' (make venv)"
+    return found
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class NatsServer:
+    """A nats-server that keeps its port and its data over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "nats.conf").write_text(
+            f"host: 127.0.0.1\nport: {self.port}\n"
+            f"jetstream {{ store_dir: '{folder}/data', sync_interval: always }}\n"
+        )
+
+    def start(self) -> None:
+        """Start and wait until it accepts connections."""
+        with (self.folder / "log").open("ab") as log:
+            command = [binary("nats-server"), "-c", str(self.folder / "nats.conf")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"nats-server did not start: {(self.folder / 'log').read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        """Stop it as Kubernetes would."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=20)
+            self._process = None
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """An empty nats-server of the test's own."""
+    folder = tmp_path / "nats"
+    folder.mkdir()
+    server = NatsServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a SeaweedFS that knows the identity test/test-secret."""
+    folder = tmp_path_factory.mktemp("s3")
+    ports = [free_port() for _ in range(4)]
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": "test", "secretKey": "test-secret"}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    command = [binary("weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
+    command += [f"-s3.port={ports[0]}", f"-s3.config={folder / 's3.json'}", f"-master.port={ports[1]}"]
+    command += [f"-volume.port={ports[2]}", f"-filer.port={ports[3]}", "-volume.max=20"]
+    command += ["-master.volumeSizeLimitMB=64"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        _await_s3(ports[0], folder / "log")
+        yield f"127.0.0.1:{ports[0]}"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _await_s3(port: int, log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def credentials(nats_server: NatsServer, s3_endpoint: str) -> Credentials:
+    """Credentials for both servers."""
+    return Credentials(
+        nats_url=nats_server.url,
+        nats_user="operator",
+        nats_password="unchecked",
+        s3_endpoint=s3_endpoint,
+        s3_secure=False,
+        s3_region="us-east-1",
+        s3_bucket="armonik",
+        s3_access_key="test",
+        s3_secret_key="test-secret",
+    )
+
+
+@pytest.fixture
+async def nats_client(credentials: Credentials) -> AsyncIterator[Client]:
+    """A connection to a server that has the streams and buckets."""
+    client = await connect_nats(credentials, "test")
+    await ensure(client)
+    yield client
+    await client.close()

@@ -1,0 +1,166 @@
+"""The data plane against the real servers: compare-and-set, lost answers, uniqueness, objects."""
+
+import asyncio
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.messages import RunMessage
+from armonik_sdk.api.names import CONTROL, RunId
+from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
+from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.errors import ChecksumMismatch, Conflict, ObjectMissing
+from armonik_sdk.dataplane.journal import Journal
+from armonik_sdk.dataplane.kv import Bucket, put_control
+from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.queue import Puller, publish_run, purge, queued
+from armonik_sdk.dataplane.topology import ensure, ensure_consumer
+
+pytestmark = pytest.mark.integration
+
+
+def _run() -> RunId:
+    return RunId("ns", str(uuid.uuid4()), str(uuid.uuid4()), 0)
+
+
+def _record(kind: RecordKind = RecordKind.SUBMITTED, epoch: int = 0) -> Record:
+    return Record(record_id=uuid.uuid4().hex, kind=kind, start=0, end=3, n=1, epoch=epoch)
+
+
+def _message(run: RunId, n: int = 1) -> RunMessage:
+    return RunMessage(
+        namespace=run.namespace, session=run.session, task=run.task, partition="p", start=0, end=3, n=n
+    )
+
+
+async def test_a_run_without_records_has_no_head(nats_client: Client) -> None:
+    assert await Journal(nats_client).head(_run()) is None
+
+
+async def test_the_head_is_the_last_record(nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    first, second = _record(), _record(RecordKind.DISPATCHED, 1)
+    sequence = await journal.append(run, second, await journal.submit(run, first))
+    head = await journal.head(run)
+    assert head is not None
+    assert (head.record, head.sequence) == (second, sequence)
+
+
+async def test_of_two_rivals_one_wins_and_the_other_sees_the_winner(nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    start = await journal.submit(run, _record())
+    rivals = [_record(RecordKind.DISPATCHED, 1) for _ in range(8)]
+    answers = await asyncio.gather(
+        *(journal.append(run, rival, start) for rival in rivals), return_exceptions=True
+    )
+    losers = [answer for answer in answers if isinstance(answer, Conflict)]
+    winner = rivals[next(i for i, answer in enumerate(answers) if isinstance(answer, int))]
+    assert len(losers) == 7
+    assert all(lost.head is not None and lost.head.record == winner for lost in losers)
+
+
+async def test_only_one_submission_starts_a_run(nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    await journal.submit(run, _record())
+    with pytest.raises(Conflict):
+        await journal.submit(run, _record())
+
+
+async def test_an_append_whose_answer_was_lost_succeeded(nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    start = await journal.submit(run, _record())
+    mine = _record(RecordKind.DISPATCHED, 1)
+    stored = await journal.append(run, mine, start)
+    assert await journal.append(run, mine, start) == stored
+
+
+async def test_records_survive_a_restart_of_the_server(nats_server: Any, nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    start = await journal.submit(run, _record())
+    await asyncio.to_thread(nats_server.stop)
+    appending = asyncio.create_task(journal.append(run, _record(RecordKind.DISPATCHED, 1), start))
+    await asyncio.to_thread(nats_server.start)
+    assert await appending == start + 1
+
+
+async def test_a_submission_is_queued_once_until_it_is_acknowledged(nats_client: Client) -> None:
+    run = _run()
+    await ensure_consumer(nats_client, "ns", "p")
+    await ensure_consumer(nats_client, "ns", "p")
+    assert await publish_run(nats_client, run, _message(run)) is True
+    assert await publish_run(nats_client, run, _message(run)) is False
+    puller = Puller(nats_client, "ns", "p")
+    message = await puller.next()
+    assert message is not None
+    assert RunMessage.model_validate_json(message.data) == _message(run)
+    assert await queued(nats_client) == {run.queue("p", 1)}
+    await message.ack_sync()
+    assert await queued(nats_client) == set()
+    assert await puller.next(timeout=0.2) is None
+    assert await publish_run(nats_client, run, _message(run)) is True
+
+
+async def test_a_purge_takes_exactly_one_tasks_messages(nats_client: Client) -> None:
+    mine, other = _run(), _run()
+    for run in (mine, other):
+        await publish_run(nats_client, run, _message(run))
+    await purge(nats_client, f"armonik.queue.ns.*.*.*.{mine.task}.>")
+    assert await queued(nats_client) == {other.queue("p", 1)}
+
+
+async def test_a_key_is_created_once_and_again_after_its_deletion(nats_client: Client) -> None:
+    bucket = Bucket(nats_client, CONTROL, Control)
+    value = Control(state=DesiredState.RUNNING)
+    assert await bucket.create("ns.a", value) is not None
+    assert await bucket.create("ns.a", value) is None
+    await bucket.delete("ns.a")
+    assert await bucket.get("ns.a") is None
+    revision = await bucket.create("ns.a", value)
+    assert revision is not None
+    await bucket.update("ns.a", Control(state=DesiredState.PAUSED), revision)
+    with pytest.raises(Conflict):
+        await bucket.update("ns.a", value, revision)
+    assert await bucket.keys("ns.*") == ["ns.a"]
+
+
+async def test_a_control_entry_never_goes_back(nats_client: Client) -> None:
+    bucket = Bucket(nats_client, CONTROL, Control)
+    newer = Control(state=DesiredState.CANCELLED, generation=3)
+    assert await put_control(bucket, "ns.s", newer) == newer
+    assert await put_control(bucket, "ns.s", Control(state=DesiredState.RUNNING, generation=2)) == newer
+    deleted = Control(state=DesiredState.DELETED)
+    assert await put_control(bucket, "ns.s", deleted) == deleted
+    assert await put_control(bucket, "ns.s", Control(state=DesiredState.RUNNING, generation=9)) == deleted
+
+
+async def test_streams_and_buckets_may_be_ensured_again(nats_client: Client) -> None:
+    run, journal = _run(), Journal(nats_client)
+    await journal.submit(run, _record())
+    await ensure(nats_client)
+    assert await journal.head(run) is not None
+
+
+async def test_objects_are_read_whole_or_in_part_and_checked(
+    credentials: Credentials, tmp_path: Path
+) -> None:
+    store = S3Store(credentials)
+    await store.ensure_bucket()
+    await store.ensure_bucket()
+    prefix = f"ns/{uuid.uuid4()}"
+    whole = await store.put(f"{prefix}/pack", b"hello world")
+    assert await store.get(whole) == b"hello world"
+    assert await store.get(ObjectRef(key=whole.key, offset=6, length=5)) == b"world"
+    assert await store.stat(whole.key) == 11
+    with pytest.raises(ChecksumMismatch):
+        await store.get(ObjectRef(key=whole.key, offset=6, length=5, sha256=whole.sha256))
+    file = tmp_path / "file"
+    file.write_bytes(b"from a file")
+    assert await store.get(await store.put(f"{prefix}/file", file)) == b"from a file"
+    assert await store.get(await store.put(f"{prefix}/empty", b"")) == b""
+    assert await store.delete_many(prefix) == 3
+    with pytest.raises(ObjectMissing):
+        await store.get(whole)
