@@ -54,6 +54,8 @@ def environment(driver: str, instance: Instance) -> dict[str, str]:
     """Variables for programs and tests that work with the cluster."""
     variables = {
         "KUBECONFIG": str(kubeconfig(driver, instance)),
+        # What kubectl and Helm remember about a cluster must not outlive it: the next one has its address.
+        "KUBECACHEDIR": f"{kubeconfig(driver, instance)}.cache",
         "ARMONIK_HELM": helm(instance.cache),
         "ARMONIK_CLUSTER_DRIVER": driver if driver != "context" else "",
     }

@@ -77,6 +77,7 @@ def controller_manager(instance: Instance) -> list[str | Path]:
             pki / "ca.crt",
         ),
         *("--use-service-account-credentials", "--allocate-node-cidrs", "--cluster-cidr", instance.pod_cidr),
+        *("--flex-volume-plugin-dir", instance.state / "kubelet-plugins"),
         *("--cluster-signing-cert-file", pki / "ca.crt", "--cluster-signing-key-file", pki / "ca.key"),
     ]
 
@@ -144,6 +145,10 @@ state = "{instance.run}/containerd"
     snapshotter = "overlayfs"
     [{cri}.containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+      [{cri}.containerd.runtimes.runc.options]
+        Root = "{instance.run}/runc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{instance.state}/opt"
 """
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 from pathlib import Path
 
 from .cgroups import remove_cgroup
 from .network import remove_network
-from .processes import kill_all, processes_whose_command_names, stop
+from .processes import kill, kill_all, shims, strays
 from .settings import Instance
 from .shell import ClusterError, locked, run, say
 
@@ -22,8 +24,18 @@ _ORDER = (
     "etcd",
     "containerd",
 )
+_TASKS = "containerd/io.containerd.runtime.v2.task"
+# Folders of the machine that programs use whatever their configuration says.
 _CNI_RESULTS = Path("/var/lib/cni/results")
 _CONTAINER_LOGS = Path("/var/log/containers")
+_DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
+_SHIM_SOCKETS = Path("/run/containerd/s")
+_SHARED_FOLDERS = (
+    *(_CNI_RESULTS, _CNI_RESULTS.parent),
+    _CONTAINER_LOGS,
+    *(_DEVICE_PLUGINS, _DEVICE_PLUGINS.parent),
+    *(_SHIM_SOCKETS, _SHIM_SOCKETS.parent),
+)
 
 
 def bring_down(instance: Instance) -> None:
@@ -40,16 +52,17 @@ def bring_down(instance: Instance) -> None:
 
 def take_down(instance: Instance) -> None:
     """The work of `bring_down`, for those who hold the lock."""
-    shim_sockets = _shim_sockets(instance)
+    shim_sockets, containers = _shim_sockets(instance), _containers(instance)
     for name in _ORDER:
-        stop(instance, name)
+        kill(instance, name)  # what they would write down at a gentle end is deleted anyway
+    kill_all(strays(instance))
     remove_cgroup(instance)
-    kill_all(processes_whose_command_names(f"-address {instance.socket}".replace(" ", "\0")))
+    kill_all(shims(instance))
     remove_network(instance)
     _unmount_below(instance.state, instance.run)
-    for socket in shim_sockets:
-        socket.unlink(missing_ok=True)
-    _remove_traces_outside(instance)
+    for path in shim_sockets:
+        path.unlink(missing_ok=True)
+    _remove_traces_outside(instance, containers)
     for folder in (instance.run, instance.state):
         if folder.exists():
             shutil.rmtree(folder)
@@ -57,8 +70,14 @@ def take_down(instance: Instance) -> None:
 
 def _shim_sockets(instance: Instance) -> list[Path]:
     """Sockets of the processes between containerd and the pods; they lie in a folder of the machine."""
-    tasks = instance.run / "containerd/io.containerd.runtime.v2.task"
-    return [Path(file.read_text().removeprefix("unix://")) for file in tasks.glob("*/*/address")]
+    return [
+        Path(file.read_text().removeprefix("unix://")) for file in (instance.run / _TASKS).glob("*/*/address")
+    ]
+
+
+def _containers(instance: Instance) -> list[str]:
+    """Ids of the containers that ran."""
+    return [folder.name for folder in (instance.run / _TASKS).glob("*/*")]
 
 
 def _unmount_below(*folders: Path) -> None:
@@ -76,12 +95,28 @@ def _mounts_below(*folders: Path) -> list[str]:
     return [target for target in targets if any(Path(target).is_relative_to(folder) for folder in folders)]
 
 
-def _remove_traces_outside(instance: Instance) -> None:
-    """What CNI and the kubelet keep in folders of the machine that cannot be moved."""
-    if _CNI_RESULTS.exists():
-        for result in _CNI_RESULTS.glob(f"{instance.cgroup}-*"):
-            result.unlink(missing_ok=True)
+def _remove_traces_outside(instance: Instance, containers: list[str]) -> None:
+    """Clear the machine's folders of what is ours; the folders themselves go when nothing else is in them."""
+    ours = [f"{instance.cgroup}-*", *(f"*-{container}-*" for container in containers)]
+    for result in [file for pattern in ours for file in _CNI_RESULTS.glob(pattern)]:
+        result.unlink(missing_ok=True)
     if _CONTAINER_LOGS.exists():
         for link in _CONTAINER_LOGS.iterdir():
             if link.is_symlink() and link.readlink().is_relative_to(instance.state):
                 link.unlink()
+    kubelet_socket = _DEVICE_PLUGINS / "kubelet.sock"
+    if kubelet_socket.exists() and not _listened_to(kubelet_socket):  # another cluster's kubelet may
+        kubelet_socket.unlink()
+        (_DEVICE_PLUGINS / "kubelet_internal_checkpoint").unlink(missing_ok=True)
+    for folder in _SHARED_FOLDERS:
+        with contextlib.suppress(OSError):  # not there, or not empty and so not ours alone
+            folder.rmdir()
+
+
+def _listened_to(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True

@@ -7,6 +7,7 @@ with the time the kernel says it began and the boot it began in.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ class Started:
     began: str
     boot: str
     command: list[str]
+    configuration: str  # hash over the files its command line names
     netns: int  # inode of the network namespace it was started in
 
     def alive(self) -> bool:
@@ -48,12 +50,13 @@ def ensure_running(instance: Instance, name: str, command: list[str | Path]) -> 
         Whether it had to be started.
     """
     words = [str(word) for word in command]
+    configuration = _configuration(command)
     netns = instance.netns.stat().st_ino
     known = _read(instance, name)
     if known and known.alive():
-        if known.command == words and known.netns == netns:
+        if (known.command, known.configuration, known.netns) == (words, configuration, netns):
             return False
-        say(f"{name} runs with other options than it should: restarting it")
+        say(f"{name} runs with another configuration than it should: restarting it")
         stop(instance, name)
     elif known and known.boot == boot_id():
         say(f"{name} had died: starting it again")
@@ -73,7 +76,7 @@ def ensure_running(instance: Instance, name: str, command: list[str | Path]) -> 
     began = _began(process.pid)
     if began is None:
         raise ClusterError(f"{name} ended at once, its log: {log}")
-    record = Started(process.pid, began, boot_id(), words, netns)
+    record = Started(process.pid, began, boot_id(), words, configuration, netns)
     _record(instance, name).parent.mkdir(parents=True, exist_ok=True)
     _record(instance, name).write_text(json.dumps(asdict(record)))
     return True
@@ -86,16 +89,20 @@ def is_running(instance: Instance, name: str) -> bool:
 
 
 def stop(instance: Instance, name: str) -> None:
-    """Stop the program we started under this name, if it runs."""
+    """Stop the program we started under this name, if it runs, and let it finish its work."""
     known = _read(instance, name)
     if known and known.alive():
         os.kill(known.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(ClusterError):  # it does not want to: killed below
             wait_until(f"{name} stopped", lambda: not known.alive(), _GRACE)
-        except ClusterError:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
-                os.kill(known.pid, signal.SIGKILL)
-            wait_until(f"{name} killed", lambda: not known.alive(), _GRACE)
+    kill(instance, name)
+
+
+def kill(instance: Instance, name: str) -> None:
+    """Kill the program we started under this name, if it runs."""
+    known = _read(instance, name)
+    if known and known.alive():
+        kill_all([known.pid])
     _record(instance, name).unlink(missing_ok=True)
 
 
@@ -104,10 +111,32 @@ def log_file(instance: Instance, name: str) -> Path:
     return instance.state / "logs" / f"{name}.log"
 
 
-def processes_whose_command_names(text: str) -> list[int]:
-    """Ids of living processes with this text in their command line."""
-    wanted = text.encode()
-    return [pid for pid in _pids() if wanted in _read_or_empty(Path(f"/proc/{pid}/cmdline"))]
+def strays(instance: Instance) -> list[int]:
+    """Programs of this cluster that no record knows (it was lost, or written by an older version of us)."""
+    records = (instance.state / "processes").glob("*.json")
+    known = [_read(instance, record.stem) for record in records]
+    recorded = {started.pid for started in known if started}
+    return [pid for pid in _ours(instance, "localkube", "containerd") if pid not in recorded]
+
+
+def shims(instance: Instance) -> list[int]:
+    """The processes between containerd and the pods of this cluster."""
+    return _ours(instance, "containerd-shim-runc-v2")
+
+
+def _ours(instance: Instance, *programs: str) -> list[int]:
+    """Processes that run one of the programs and name this cluster's folders in their command line."""
+    marks = (f"{instance.state}/".encode(), f"{instance.run}/".encode())
+    found = []
+    for pid in _pids():
+        try:
+            program = Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
+        except OSError:
+            continue  # it ended meanwhile, belongs to the kernel, or is not ours to see
+        command = _read_or_empty(Path(f"/proc/{pid}/cmdline"))
+        if program in programs and any(mark in command for mark in marks):
+            found.append(pid)
+    return found
 
 
 def kill_all(pids: list[int]) -> None:
@@ -119,6 +148,15 @@ def kill_all(pids: list[int]) -> None:
     for pid, start in began.items():
         if start is not None:
             wait_until(f"process {pid} gone", lambda p=pid, s=start: _began(p) != s, _GRACE)  # type: ignore[misc]
+
+
+def _configuration(command: list[str | Path]) -> str:
+    digest = hashlib.sha256()
+    for word in command:
+        path = Path(word)
+        if path.suffix in {".yaml", ".toml"} and path.exists():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _record(instance: Instance, name: str) -> Path:

@@ -17,7 +17,7 @@ from .choose import kubectl
 from .down import take_down
 from .network import ensure_network
 from .pki import NODE_NAME, ensure_pki
-from .processes import boot_id, ensure_running, is_running, log_file
+from .processes import boot_id, ensure_running, is_running, kill_all, log_file, strays
 from .settings import SOURCES, Instance
 from .shell import ClusterError, locked, run, say, succeeds, wait_until
 
@@ -49,6 +49,7 @@ def bring_up(instance: Instance) -> None:
 
 def _start(instance: Instance) -> None:
     _forget_last_boot(instance)
+    kill_all(strays(instance))
     instance.state.mkdir(parents=True, exist_ok=True)
     ensure_cgroup(instance)
     ensure_network(instance)
