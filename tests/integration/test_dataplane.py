@@ -91,8 +91,8 @@ async def test_a_submission_is_queued_once_until_it_is_acknowledged(nats_client:
     run = _run()
     await ensure_consumer(nats_client, "ns", "p")
     await ensure_consumer(nats_client, "ns", "p")
-    assert await publish_run(nats_client, run, _message(run)) is True
-    assert await publish_run(nats_client, run, _message(run)) is False
+    assert await publish_run(nats_client, run, "p", _message(run)) is True
+    assert await publish_run(nats_client, run, "p", _message(run)) is False
     puller = Puller(nats_client, "ns", "p")
     message = await puller.next()
     assert message is not None
@@ -101,13 +101,13 @@ async def test_a_submission_is_queued_once_until_it_is_acknowledged(nats_client:
     await message.ack_sync()
     assert await queued(nats_client) == set()
     assert await puller.next(timeout=0.2) is None
-    assert await publish_run(nats_client, run, _message(run)) is True
+    assert await publish_run(nats_client, run, "p", _message(run)) is True
 
 
 async def test_a_purge_takes_exactly_one_tasks_messages(nats_client: Client) -> None:
     mine, other = _run(), _run()
     for run in (mine, other):
-        await publish_run(nats_client, run, _message(run))
+        await publish_run(nats_client, run, "p", _message(run))
     await purge(nats_client, f"armonik.queue.ns.*.*.*.{mine.task}.>")
     assert await queued(nats_client) == {other.queue("p", 1)}
 

@@ -18,7 +18,7 @@ PAGE = 100_000
 """Subjects that one stream-info answer lists."""
 
 
-async def publish_run(client: Client, run: RunId, message: RunMessage) -> bool:
+async def publish_run(client: Client, run: RunId, partition: str, message: RunMessage) -> bool:
     """Queue a submission; False when it is queued already, which is as good.
 
     Raises:
@@ -26,7 +26,7 @@ async def publish_run(client: Client, run: RunId, message: RunMessage) -> bool:
     """
     js = client.jetstream(timeout=REQUEST_TIMEOUT)
     try:
-        await js.publish(run.queue(message.partition, message.n), message.encode(), stream=QUEUE)
+        await js.publish(run.queue(partition, message.n), message.encode(), stream=QUEUE)
     except nats.js.errors.APIError as error:
         if error.err_code == ALREADY_QUEUED:
             return False
