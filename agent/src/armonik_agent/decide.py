@@ -1,8 +1,8 @@
 """What to do with a message from the queue: a pure decision over what was read, in the order it was read.
 
-Redeliveries, acknowledgements and watches are hints; the head of the journal decides. The caller must have
-read the head first and the desired states after it, all from the leader (protocol rule 14): in any other order
-a stale operator could revive cancelled work.
+Redeliveries, acknowledgements and watches are hints; the head of the journal decides. The caller must
+have read the head first and the desired states after it, all from the leader (protocol rule 14): in any other
+order a stale operator could revive cancelled work.
 """
 
 from dataclasses import dataclass
