@@ -58,7 +58,7 @@ test-integration: venv cluster-build ## Tests against real servers on loopback
 	$(BIN)/python -m pytest -q tests/integration $(PYTEST_ARGS)
 
 .PHONY: test-e2e
-test-e2e: install ## Tests on the real cluster, with the chart installed
+test-e2e: cluster-up ## Tests on the real cluster
 	@$(call STAGE,end-to-end tests)
 	$(REACH)
 	$(BIN)/python -m pytest -q tests/e2e -m e2e $(PYTEST_ARGS)
