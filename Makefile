@@ -18,7 +18,7 @@ export PYTHON ?= python3
 BIN := .venv/bin
 CLUSTER := $(PYTHON) -m hack.cluster
 IMAGES := $(PYTHON) -m hack.images
-SOURCES := sdk operator agent tests hack examples bench
+SOURCES := sdk operator agent tests hack $(wildcard examples bench)
 # How the commands of a target reach the cluster: a kubeconfig of ours, never the user's own.
 REACH = eval "$$($(CLUSTER) env)"; export PATH="$(CURDIR)/$(BIN):$$PATH"
 STAGE = start=$$(date +%s); echo "== $(1)"; trap 'echo "== $(1): $$(( $$(date +%s) - start )) s"' EXIT
@@ -62,12 +62,6 @@ test-e2e: cluster-up ## Tests on the real cluster
 	@$(call STAGE,end-to-end tests)
 	$(REACH)
 	$(BIN)/python -m pytest -q tests/e2e -m e2e $(PYTEST_ARGS)
-
-.PHONY: bench
-bench: install ## Measure on the real cluster
-	@$(REACH)
-	$(BIN)/python bench/bench.py
-
 
 .PHONY: cluster-build
 cluster-build: ## Build what the local cluster needs into the cache (minutes, once)
