@@ -157,7 +157,7 @@ TASKS = [
         "spec.payload.inline",
         "at most 32 KiB in UTF-8",
     ),
-    Bad("payload not in base64", task({"payload": {"data": "%%"}}), "spec.payload.data", "of type byte"),
+    Bad("payload not in base64", task({"payload": {"data": "%%"}}), "spec.payload.data", "should match"),
     Bad("payload as a number", task({"payload": {"inline": 2}}), "spec.payload.inline", "of type string"),
     Bad(
         "object without a key", task({"payload": {"object": {}}}), "spec.payload.object.key", "Required value"

@@ -10,6 +10,12 @@ from pydantic.alias_generators import to_camel
 from armonik_sdk.api.const import MAX_PARTITION_NAME
 
 LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+BASE64_PATTERN = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+"""Standard base64 with padding.
+
+Not `format: byte`: with it the apiserver's CEL decodes the value before any rule around it runs, and refuses
+`+` and `/`.
+"""
 RESULT_ID_PATTERN = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 

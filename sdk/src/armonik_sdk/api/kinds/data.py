@@ -1,13 +1,20 @@
 """References to data: payloads, objects, dependencies."""
 
 import base64
-import binascii
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from armonik_sdk.api.const import MAX_ELEMENTS, MAX_INLINE_BYTES
-from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, ObjectKey, OutputName, ResultId, Sha256
+from armonik_sdk.api.kinds.base import (
+    BASE64_PATTERN,
+    ApiModel,
+    DnsLabel,
+    ObjectKey,
+    OutputName,
+    ResultId,
+    Sha256,
+)
 from armonik_sdk.api.kinds.schema import cel, rules
 
 _MAX_BASE64 = (MAX_INLINE_BYTES + 2) // 3 * 4
@@ -41,7 +48,7 @@ class Payload(ApiModel):
 
     inline: Annotated[str, Field(max_length=MAX_INLINE_BYTES)] | None = None
     """Text, at most 32 KiB in UTF-8."""
-    data: Annotated[str, Field(max_length=_MAX_BASE64, json_schema_extra={"format": "byte"})] | None = None
+    data: Annotated[str, Field(max_length=_MAX_BASE64, pattern=BASE64_PATTERN)] | None = None
     """Bytes in base64, at most 32 KiB before encoding."""
     object: ObjectRef | None = None
     """Bytes in the object store."""
@@ -53,16 +60,6 @@ class Payload(ApiModel):
     def _inline_fits(cls, value: str | None) -> str | None:
         if value is not None and len(value.encode()) > MAX_INLINE_BYTES:
             raise ValueError(f"at most {MAX_INLINE_BYTES} bytes; put larger payloads into the object store")
-        return value
-
-    @field_validator("data")
-    @classmethod
-    def _data_is_base64(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                base64.b64decode(value, validate=True)
-            except binascii.Error as error:
-                raise ValueError(f"not base64: {error}") from error
         return value
 
     @model_validator(mode="after")

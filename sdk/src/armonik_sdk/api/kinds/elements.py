@@ -1,6 +1,6 @@
 """How many elements are in which state; the same counters on Task and Session."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -28,6 +28,10 @@ class ElementCounts(ApiModel):
     """Ended because they took longer than allowed."""
     cancelled: _Count = 0
     """Ended by request."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Count zeros as set: a merge patch that left them out would keep what was there before."""
+        self.model_fields_set.update(type(self).model_fields)
 
     @property
     def ended(self) -> int:

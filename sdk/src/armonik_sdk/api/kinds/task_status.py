@@ -13,7 +13,7 @@ from armonik_sdk.api.const import (
     MAX_PARTITION_NAME,
     MAX_RESULT_INLINE_BYTES,
 )
-from armonik_sdk.api.kinds.base import ApiModel, MicroTime, OutputName, ResultId, Sha256, Uid
+from armonik_sdk.api.kinds.base import BASE64_PATTERN, ApiModel, MicroTime, OutputName, ResultId, Sha256, Uid
 from armonik_sdk.api.kinds.elements import ElementCounts
 from armonik_sdk.api.kinds.options import TaskOptions
 from armonik_sdk.api.kinds.schema import cel, map_list, rules
@@ -70,9 +70,7 @@ class TaskResult(ApiModel):
     """SHA-256 of the data in lower-case hexadecimal."""
     inline: Annotated[str, Field(max_length=MAX_RESULT_INLINE_BYTES)] | None = None
     """The data itself, if it is UTF-8 text of at most 4 KiB."""
-    data: (
-        Annotated[str, Field(max_length=_MAX_RESULT_BASE64, json_schema_extra={"format": "byte"})] | None
-    ) = None
+    data: Annotated[str, Field(max_length=_MAX_RESULT_BASE64, pattern=BASE64_PATTERN)] | None = None
     """The data itself in base64, if it is at most 4 KiB and not text."""
 
 
