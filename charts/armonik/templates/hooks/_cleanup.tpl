@@ -1,6 +1,7 @@
 {{/*
 A clean-up Job with the account and rights it needs, all of them hooks so that they exist whatever of the release is
-already gone: (dict "root" $ "stage" "pre-delete" "rules" … "namespaceRules" …).
+already gone: (dict "root" $ "stage" "pre-delete" "clusterRules" … "servedRules" … "releaseRules" …), each a text of RBAC
+rules that hold cluster-wide, in the served namespaces, and in the release's own.
 */}}
 {{- define "armonik.cleanupHook" -}}
 {{- $root := .root -}}
@@ -16,6 +17,9 @@ metadata:
   annotations: {{ toYaml $hook | nindent 4 }}
 automountServiceAccountToken: false
 {{- if $root.Values.rbac.create }}
+{{- $clusterRules := .clusterRules -}}
+{{- if not $root.Values.watchNamespaces }}{{ $clusterRules = printf "%s\n%s" .clusterRules .servedRules | trim }}{{ end }}
+{{- if $clusterRules }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -23,7 +27,7 @@ metadata:
   name: {{ $name }}
   labels: {{ $labels | nindent 4 }}
   annotations: {{ toYaml $hook | nindent 4 }}
-rules: {{ .rules | nindent 2 }}
+rules: {{ $clusterRules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -34,25 +38,33 @@ metadata:
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ $name }}}
 subjects:
   - {kind: ServiceAccount, name: {{ $name }}, namespace: {{ $root.Release.Namespace }}}
-{{- with .namespaceRules }}
+{{- end }}
+{{- /* Rules by namespace: the release's own, then those served when not all are. */ -}}
+{{- $roles := list -}}
+{{- if .releaseRules }}{{ $roles = append $roles (dict "namespace" $root.Release.Namespace "suffix" "" "rules" .releaseRules) }}{{ end }}
+{{- if .servedRules }}
+{{- $served := .servedRules -}}
+{{- range $root.Values.watchNamespaces }}{{ $roles = append $roles (dict "namespace" . "suffix" "-served" "rules" $served) }}{{ end }}
+{{- end }}
+{{- range $roles }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {{ $name }}
-  namespace: {{ $root.Release.Namespace }}
+  name: {{ $name }}{{ .suffix }}
+  namespace: {{ .namespace }}
   labels: {{ $labels | nindent 4 }}
   annotations: {{ toYaml $hook | nindent 4 }}
-rules: {{ . | nindent 2 }}
+rules: {{ .rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {{ $name }}
-  namespace: {{ $root.Release.Namespace }}
+  name: {{ $name }}{{ .suffix }}
+  namespace: {{ .namespace }}
   labels: {{ $labels | nindent 4 }}
   annotations: {{ toYaml $hook | nindent 4 }}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $name }}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $name }}{{ .suffix }}}
 subjects:
   - {kind: ServiceAccount, name: {{ $name }}, namespace: {{ $root.Release.Namespace }}}
 {{- end }}
