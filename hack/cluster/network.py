@@ -19,9 +19,8 @@ def ensure_network(instance: Instance) -> None:
         instance.run.mkdir(parents=True, exist_ok=True)
         instance.netns.touch()
         run("unshare", f"--net={instance.netns}", "true")
-    if not (
-        succeeds("ip", "link", "show", instance.link) and _inside_ok(instance, "ip", "link", "show", "eth0")
-    ):
+    outer, inner = succeeds("ip", "link", "show", instance.link), _has_link(instance, "eth0")
+    if not (outer and inner):
         _lay_wire(instance)
 
 
@@ -43,30 +42,19 @@ def _lay_wire(instance: Instance) -> None:
     if succeeds("ip", "link", "show", instance.link):
         run("ip", "link", "delete", instance.link)
     inside(instance, "ip", "link", "set", "lo", "up")
-    inside(
-        instance,
-        "ip",
-        "link",
-        "add",
-        "eth0",
-        "type",
-        "veth",
-        "peer",
-        "name",
-        instance.link,
-        "netns",
-        str(os.getpid()),
-    )
+    peer = ("peer", "name", instance.link, "netns", str(os.getpid()))
+    inside(instance, "ip", "link", "add", "eth0", "type", "veth", *peer)
     inside(instance, "ip", "address", "add", f"{instance.node_ip}/30", "dev", "eth0")
     inside(instance, "ip", "link", "set", "eth0", "up")
-    if not _inside_ok(instance, "ip", "link", "show", "sink"):
+    if not _has_link(instance, "sink"):
         inside(instance, "ip", "link", "add", "sink", "type", "bridge")
     inside(instance, "ip", "link", "set", "sink", "up")
     for cidr in (instance.service_cidr, instance.pod_cidr):
-        inside(
-            instance, "ip", "route", "replace", cidr, "dev", "sink", "metric", "9999", "src", instance.node_ip
-        )
-    inside(instance, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        last = ("metric", "9999", "src", instance.node_ip)  # any other route goes before it
+        inside(instance, "ip", "route", "replace", cidr, "dev", "sink", *last)
+    # Every packet that cannot go anywhere is answered so at once: by default the answers are rationed.
+    for setting, value in {"ip_forward": 1, "icmp_ratelimit": 0}.items():
+        inside(instance, "sh", "-c", f"echo {value} > /proc/sys/net/ipv4/{setting}")
 
     run("ip", "address", "add", f"{instance.host_ip}/30", "dev", instance.link)
     run("ip", "link", "set", instance.link, "up")
@@ -74,8 +62,8 @@ def _lay_wire(instance: Instance) -> None:
         run("ip", "route", "replace", cidr, "via", instance.node_ip, "dev", instance.link)
 
 
-def _inside_ok(instance: Instance, *command: str) -> bool:
-    return succeeds("nsenter", f"--net={instance.netns}", "--", *command)
+def _has_link(instance: Instance, name: str) -> bool:
+    return succeeds("nsenter", f"--net={instance.netns}", "--", "ip", "link", "show", name)
 
 
 def _is_namespace(instance: Instance) -> bool:

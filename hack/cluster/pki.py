@@ -30,20 +30,8 @@ def ensure_pki(instance: Instance) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     key, certificate = folder / "ca.key", folder / "ca.crt"
-    run(
-        "openssl",
-        "req",
-        "-x509",
-        *_EC,
-        "-keyout",
-        key,
-        "-out",
-        certificate,
-        "-subj",
-        "/CN=armonik-local-ca",
-        "-days",
-        _DAYS,
-    )
+    subject = ("-subj", "/CN=armonik-local-ca", "-days", _DAYS)
+    run("openssl", "req", "-x509", *_EC, "-keyout", key, "-out", certificate, *subject)
     _sign(
         folder,
         "apiserver",
@@ -51,22 +39,13 @@ def ensure_pki(instance: Instance) -> None:
         f"IP:127.0.0.1,IP:{instance.api_service_ip},IP:{instance.node_ip},DNS:localhost,DNS:kubernetes,"
         "DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local",
     )
-    for name, subject in _CLIENTS.items():
-        alternatives = (
-            f"DNS:{NODE_NAME},IP:{instance.node_ip},IP:127.0.0.1" if name == "kubelet" else f"DNS:{name}"
-        )
-        _sign(folder, name, subject, alternatives)
+    for name, subject_of in _CLIENTS.items():
+        serving = f"DNS:{NODE_NAME},IP:{instance.node_ip},IP:127.0.0.1"
+        _sign(folder, name, subject_of, serving if name == "kubelet" else f"DNS:{name}")
         _write_secret(_kubeconfig_path(instance, name), _kubeconfig(instance, folder, name))
-    run("openssl", "genrsa", "-out", folder / "service-accounts.key", "2048")
-    run(
-        "openssl",
-        "rsa",
-        "-in",
-        folder / "service-accounts.key",
-        "-pubout",
-        "-out",
-        folder / "service-accounts.pub",
-    )
+    tokens = folder / "service-accounts.key"
+    run("openssl", "genrsa", "-out", tokens, "2048")
+    run("openssl", "rsa", "-in", tokens, "-pubout", "-out", tokens.with_suffix(".pub"))
     done.touch()
 
 

@@ -77,8 +77,11 @@ def ensure_running(instance: Instance, name: str, command: list[str | Path]) -> 
     if began is None:
         raise ClusterError(f"{name} ended at once, its log: {log}")
     record = Started(process.pid, began, boot_id(), words, configuration, netns)
-    _record(instance, name).parent.mkdir(parents=True, exist_ok=True)
-    _record(instance, name).write_text(json.dumps(asdict(record)))
+    path = _record(instance, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(record)))
+    fresh.rename(path)
     return True
 
 
