@@ -1,0 +1,401 @@
+"""Handles: what a caller holds of a Session, a Task, a Partition, a result."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from armonik_sdk.api.const import DEFAULT_OUTPUT, ConditionType
+from armonik_sdk.api.kinds import (
+    Dependency,
+    Partition,
+    PartitionStatus,
+    Payload,
+    Resource,
+    Session,
+    SessionState,
+    SessionStatus,
+    Task,
+    TaskOptions,
+    TaskState,
+    TaskStatus,
+    find_condition,
+    is_true,
+)
+from armonik_sdk.api.kinds.status import Status
+from armonik_sdk.api.names import result_id, result_key
+from armonik_sdk.api.records import ResultState
+from armonik_sdk.client.connection import Connection
+from armonik_sdk.client.errors import ResultAborted, ResultDeleted, WaitTimeout
+from armonik_sdk.client.kube import PARTITIONS, SESSIONS, TASKS, Kind
+from armonik_sdk.client.manifest import Data, Draft, Element, dependencies, plan
+from armonik_sdk.client.resolve import Found, of_outcome, plan_reads, resolve
+
+LOOK_SECONDS: Final = 2.0
+"""How long a wait trusts in being told; then it looks itself."""
+
+R = TypeVar("R", bound=Resource)
+
+
+class Handle(Generic[R]):
+    """An object in the cluster, by name and UID: one deleted and made again is another one."""
+
+    _kind: Kind
+    _model: type[R]
+
+    def __init__(self, connection: Connection, resource: R) -> None:
+        self._connection = connection
+        self.name = resource.metadata.name
+        self.uid = resource.metadata.uid
+        self.namespace = resource.metadata.namespace or connection.namespace
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.namespace}/{self.name})"
+
+    async def read(self) -> R:
+        """The whole object.
+
+        Raises:
+            NotFound: it is gone.
+        """
+        return await self._until(lambda _: True)
+
+    async def delete(self) -> None:
+        """Delete it; one that is gone already is fine."""
+        await self._connection.kube.delete(self._kind, self.namespace, self.name, self.uid)
+
+    async def _until(self, done: Callable[[R], bool], timeout: float | None = None, what: str = "") -> R:
+        model = self._model
+        try:
+            async with asyncio.timeout(timeout):
+                found = await self._connection.kube.until(
+                    self._kind, self.namespace, self.name, self.uid, lambda obj: done(model.from_object(obj))
+                )
+        except TimeoutError as error:
+            raise WaitTimeout(f"{self!r} is not {what} after {timeout} s") from error
+        return model.from_object(found)
+
+    async def _patch(self, spec: dict[str, object]) -> None:
+        await self._connection.kube.patch(self._kind, self.namespace, self.name, {"spec": spec})
+
+
+class PartitionHandle(Handle[Partition]):
+    """Worker pods of one kind."""
+
+    _kind = PARTITIONS
+    _model = Partition
+
+    async def status(self) -> PartitionStatus:
+        """What the operator last observed."""
+        return (await self.read()).status or PartitionStatus()
+
+    async def wait(self, timeout: float | None = None) -> PartitionStatus:
+        """Until its pods serve.
+
+        Raises:
+            WaitTimeout: the time, in seconds, is over.
+        """
+        found = await self._until(lambda p: _holds(p.status, ConditionType.READY), timeout, "ready")
+        return found.status or PartitionStatus()
+
+
+class SessionHandle(Handle[Session]):
+    """A session: submit tasks to it."""
+
+    _kind = SESSIONS
+    _model = Session
+
+    async def status(self) -> SessionStatus:
+        """What the operator last observed."""
+        return (await self.read()).status or SessionStatus()
+
+    async def ready(self, timeout: float | None = None) -> SessionStatus:
+        """Until the operator accepted it.
+
+        Raises:
+            WaitTimeout: the time, in seconds, is over.
+        """
+        found = await self._until(lambda s: _holds(s.status, ConditionType.READY), timeout, "ready")
+        return found.status or SessionStatus()
+
+    async def wait(self, timeout: float | None = None) -> SessionStatus:
+        """Until it is finished: closed or cancelled, with all its work ended.
+
+        Raises:
+            WaitTimeout: the time, in seconds, is over.
+        """
+        found = await self._until(lambda s: _holds(s.status, ConditionType.FINISHED), timeout, "finished")
+        return found.status or SessionStatus()
+
+    async def set_state(self, state: SessionState) -> None:
+        """Pause, resume, close, cancel or purge it.
+
+        Raises:
+            Refused: it cannot go from its state to this one.
+        """
+        await self._patch({"desiredState": str(state)})
+
+    async def submit(
+        self,
+        payload: Data | Payload | None = None,
+        *,
+        name: str | None = None,
+        count: int | None = None,
+        items: Sequence[Data | Element] | None = None,
+        depends_on: Sequence["TaskHandle | ResultHandle | Dependency"] = (),
+        outputs: Sequence[str] | None = None,
+        options: TaskOptions | None = None,
+        ttl_seconds_after_finished: int | None = None,
+    ) -> "TaskHandle":
+        """Submit a task: one element, `count` equal ones, or one for each of `items`.
+
+        Args:
+            payload: input of every element that has none of its own.
+            name: DNS label; made up when left out.
+            count: number of equal elements.
+            items: inputs, or whole elements, of those that differ. Any number: what does not fit into a
+                manifest goes to the object store first.
+            depends_on: what must be complete first; the worker gets its data.
+            outputs: names of the outputs of each element; unset means one, `result`.
+            options: what differs from the session's defaults.
+            ttl_seconds_after_finished: when to delete the finished task; its results stay.
+
+        Raises:
+            Refused: it breaks a rule; the message names the field.
+            AlreadyExists: another task has this name.
+            Unavailable: object store or apiserver do not answer.
+        """
+        nonce = secrets.token_hex(8)
+        planned = plan(
+            Draft(
+                namespace=self.namespace,
+                session=self.name,
+                session_uid=self.uid,
+                name=name or f"task-{nonce}",
+                nonce=nonce,
+                payload=payload,
+                count=count,
+                items=items,
+                depends_on=dependencies(_dependency(needed) for needed in depends_on),
+                outputs=outputs,
+                options=options,
+                ttl_seconds_after_finished=ttl_seconds_after_finished,
+            )
+        )
+        if planned.uploads:
+            link = await self._connection.link()
+            for key, data in planned.uploads:
+                await link.put(key, data)
+        made = await self._connection.kube.create(TASKS, self.namespace, planned.task.to_object())
+        return TaskHandle(self._connection, Task.from_object(made), session_uid=self.uid)
+
+
+class TaskHandle(Handle[Task]):
+    """A task of one or many elements."""
+
+    _kind = TASKS
+    _model = Task
+
+    def __init__(self, connection: Connection, resource: Task, session_uid: str = "") -> None:
+        super().__init__(connection, resource)
+        self.total = resource.spec.total
+        """Number of elements."""
+        self._session = session_uid or (resource.status.session_uid if resource.status else "")
+
+    async def status(self) -> TaskStatus:
+        """What the operator last observed."""
+        return (await self.read()).status or TaskStatus()
+
+    async def wait(self, timeout: float | None = None) -> TaskStatus:
+        """Until every element has ended, well or not; `status.conditions` say how.
+
+        Raises:
+            WaitTimeout: the time, in seconds, is over; the task goes on.
+            NotFound: it was deleted.
+        """
+        found = await self._until(lambda t: _holds(t.status, ConditionType.FINISHED), timeout, "finished")
+        return found.status or TaskStatus()
+
+    async def cancel(self) -> None:
+        """End what has not ended. For good."""
+        await self._patch({"desiredState": str(TaskState.CANCELLED)})
+
+    def output(self, index: int = 0, name: str = DEFAULT_OUTPUT) -> "ResultHandle":
+        """The handle of one output of one element."""
+        return ResultHandle(self, result_id(self.uid, index, name))
+
+    async def result(
+        self, output: str = DEFAULT_OUTPUT, *, index: int = 0, timeout: float | None = None
+    ) -> bytes:
+        """Wait for one output and return its bytes; raises as `ResultHandle.result` does."""
+        return await self.output(index, output).result(timeout)
+
+    async def results(
+        self, output: str = DEFAULT_OUTPUT, *, timeout: float | None = None
+    ) -> AsyncIterator[tuple[int, bytes]]:
+        """An output of all elements, as (index, bytes), each as soon as it is there, in any order.
+
+        Raises:
+            ResultAborted: an element ended without it; the others can be read one by one.
+            WaitTimeout: the time, in seconds, is over.
+        """
+        deadline = _Deadline(timeout)
+        link = await self._connection.link()
+        pattern = f"{self.namespace}.{await self.session_uid()}.{self.uid}.*"
+        seen: set[int] = set()
+        handed: list[int] = []
+        finished = False
+        async with link.hints(pattern) as hints:
+            fresh = await link.runs(pattern)
+            while True:
+                ready: list[tuple[int, Found]] = []
+                for run in fresh.values():
+                    for outcome in run.outcomes:
+                        if outcome.index in seen:
+                            continue
+                        seen.add(outcome.index)
+                        found = of_outcome(result_id(self.uid, outcome.index, output), output, outcome, run)
+                        if found is None:
+                            handed.append(outcome.index)
+                        else:
+                            ready.append((outcome.index, found))
+                for index, found in ready:
+                    if found.data is not None:
+                        yield index, found.data
+                for read in plan_reads((index, found.ref) for index, found in ready if found.data is None):
+                    for index, data in read.split(await link.get(read.span)).items():
+                        yield index, data
+                if len(seen) >= self.total:
+                    break
+                if finished:
+                    missing = next(index for index in range(self.total) if index not in seen)
+                    raise await self.aborted(result_id(self.uid, missing, output))
+                changed = await hints.next(deadline.left(LOOK_SECONDS, f"the results of {self!r}"))
+                if changed:
+                    fresh = {key: one for key in changed if (one := await link.run(key)) is not None}
+                else:
+                    finished = _holds(await self.status(), ConditionType.FINISHED)
+                    fresh = await link.runs(pattern)
+        for index in handed:
+            yield index, await self.result(output, index=index, timeout=deadline.rest())
+
+    async def session_uid(self) -> str:
+        """UID of the session that admitted the task."""
+        if not self._session:
+            found = await self._until(lambda t: t.status is not None and bool(t.status.session_uid))
+            self._session = found.status.session_uid if found.status else ""
+        return self._session
+
+    async def aborted(self, result: str) -> ResultAborted:
+        """Why a finished task has no such result."""
+        finished = find_condition((await self.status()).conditions, ConditionType.FINISHED)
+        reason, message = (finished.reason, finished.message) if finished else ("Aborted", "")
+        return ResultAborted(result, reason, message or f"the task ended as {reason} without it")
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it was made with."""
+        return self._connection
+
+
+class ResultHandle:
+    """One result."""
+
+    def __init__(self, task: TaskHandle, result: str) -> None:
+        self._task = task
+        self.id = result
+
+    def __repr__(self) -> str:
+        return f"ResultHandle({self.id})"
+
+    async def status(self) -> ResultState:
+        """Created while it is awaited, then Completed or Aborted; Deleted when its data was removed."""
+        try:
+            return ResultState.CREATED if await self._look() is None else ResultState.COMPLETED
+        except ResultAborted:
+            return ResultState.ABORTED
+        except ResultDeleted:
+            return ResultState.DELETED
+
+    async def wait(self, timeout: float | None = None) -> Found:
+        """Until it is complete; where its bytes are.
+
+        Raises:
+            ResultAborted: it will never be; the message is the owner's error.
+            ResultDeleted: its data was removed.
+            WaitTimeout: the time, in seconds, is over.
+        """
+        deadline = _Deadline(timeout)
+        link = await self._task.connection.link()
+        runs, own = await self._keys()
+        finished = False
+        async with link.hints(runs, own) as hints:
+            while True:
+                found = await self._look()
+                if found is not None:
+                    return found
+                if finished:
+                    raise await self._task.aborted(self.id)
+                if not await hints.next(deadline.left(LOOK_SECONDS, repr(self))):
+                    status = await self._task.status()
+                    finished = _holds(status, ConditionType.FINISHED)
+
+    async def result(self, timeout: float | None = None) -> bytes:
+        """Wait for it and return its bytes, checked against the checksum of the commit.
+
+        Raises:
+            ResultAborted, ResultDeleted, WaitTimeout: as `wait`.
+            ResultDamaged: the bytes are missing or altered.
+        """
+        found = await self.wait(timeout)
+        if found.data is not None:
+            return found.data
+        return await (await self._task.connection.link()).get(found.ref)
+
+    async def _look(self) -> Found | None:
+        link = await self._task.connection.link()
+        runs, own = await self._keys()
+        if self._task.total == 1:
+            only = await link.run(runs.removesuffix("*") + "0")
+            known = [only] if only is not None else []
+        else:
+            known = list((await link.runs(runs)).values())
+        return resolve(self.id, await link.entry(own), known)
+
+    async def _keys(self) -> tuple[str, str]:
+        session = await self._task.session_uid()
+        namespace = self._task.namespace
+        return f"{namespace}.{session}.{self._task.uid}.*", result_key(namespace, session, self.id)
+
+
+class _Deadline:
+    """What is left of a time that several steps share."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._end = None if timeout is None else asyncio.get_running_loop().time() + timeout
+
+    def rest(self) -> float | None:
+        """Seconds left; None without an end."""
+        return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())
+
+    def left(self, most: float, what: str) -> float:
+        """Seconds left, at most so many; raises WaitTimeout when there are none."""
+        rest = self.rest()
+        if rest is not None and rest <= 0:
+            raise WaitTimeout(f"{what}: not there after {self._timeout} s")
+        return most if rest is None else min(most, rest)
+
+
+def _dependency(needed: "TaskHandle | ResultHandle | Dependency") -> Dependency:
+    match needed:
+        case TaskHandle():
+            return Dependency(task=needed.name)
+        case ResultHandle():
+            return Dependency(result=needed.id)
+        case _:
+            return needed
+
+
+def _holds(status: Status | None, condition: ConditionType) -> bool:
+    return status is not None and is_true(status.conditions, condition)

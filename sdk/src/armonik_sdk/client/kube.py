@@ -1,0 +1,273 @@
+"""The apiserver as the client needs it: get, create, patch, delete, and waiting by watch."""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from armonik_sdk.api.const import (
+    API_GROUP,
+    API_VERSION,
+    PARTITION_PLURAL,
+    SESSION_PLURAL,
+    TASK_PLURAL,
+)
+from armonik_sdk.client.errors import (
+    AlreadyExists,
+    ClientError,
+    NotConnected,
+    NotFound,
+    Refused,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+REQUEST_TIMEOUT: Final = 30.0
+"""Seconds for one request."""
+WATCH_SECONDS: Final = 60
+"""How long one watch lasts before the object is read again."""
+ATTEMPTS: Final = 5
+_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
+_IN_CLUSTER_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where objects of a kind live in the API."""
+
+    name: str
+    plural: str
+    prefix: str = f"/apis/{API_GROUP}/{API_VERSION}"
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """The URL's path of one object, or of the collection."""
+        return f"{self.prefix}/namespaces/{quote(namespace)}/{self.plural}" + (
+            f"/{quote(name)}" if name else ""
+        )
+
+
+SESSIONS = Kind("Session", SESSION_PLURAL)
+TASKS = Kind("Task", TASK_PLURAL)
+PARTITIONS = Kind("Partition", PARTITION_PLURAL)
+SECRETS = Kind("Secret", "secrets", "/api/v1")
+CONFIG_MAPS = Kind("ConfigMap", "configmaps", "/api/v1")
+
+
+class Kube:
+    """Requests to the apiserver. Safe to call from many coroutines of one event loop."""
+
+    def __init__(self, configuration: client.Configuration, namespace: str, *, in_cluster: bool) -> None:
+        self._api = client.ApiClient(configuration)
+        self.namespace = namespace
+        """The namespace to use when the caller names none."""
+        self.in_cluster = in_cluster
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
+        """Use the pod's service account, unless a kubeconfig is given or there is none of the former.
+
+        Raises:
+            NotConnected: neither can be used.
+        """
+        configuration = client.Configuration()
+        if kubeconfig is None and context is None and _IN_CLUSTER_NAMESPACE.is_file():
+            config.load_incluster_config(client_configuration=configuration)
+            return cls(configuration, _IN_CLUSTER_NAMESPACE.read_text().strip(), in_cluster=True)
+        try:
+            await config.load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration
+            )
+            contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
+        except (config.ConfigException, OSError) as error:
+            raise NotConnected(f"no usable kubeconfig ({error}); set KUBECONFIG or pass one") from error
+        chosen = next((entry for entry in contexts if entry["name"] == context), active)
+        return cls(configuration, chosen["context"].get("namespace") or "default", in_cluster=False)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._api.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """Read one object.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        return await self._request("GET", kind.path(namespace, name))
+
+    async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """Create an object. A lost answer is recognised: the object of this name with this spec is ours.
+
+        Raises:
+            AlreadyExists: another one has this name.
+            Refused: it breaks a rule; the message names the field.
+        """
+        try:
+            return await self._request("POST", kind.path(namespace), body=body)
+        except _LostAnswer as lost:
+            standing = await self.get(kind, namespace, body["metadata"]["name"])
+            if _covers(standing.get("spec"), body.get("spec")):
+                return standing
+            raise AlreadyExists(str(lost)) from lost
+
+    async def patch(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
+        """Merge-patch an object."""
+        return await self._request(
+            "PATCH", kind.path(namespace, name), body=body, content_type="application/merge-patch+json"
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete this very object; one that is gone is fine."""
+        body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._request("DELETE", kind.path(namespace, name), body=body)
+        except (NotFound, AlreadyExists) as gone:  # the conflict says that another object has the name now
+            log.debug("%s %s/%s was gone already: %s", kind.name, namespace, name, gone)
+
+    async def until(
+        self, kind: Kind, namespace: str, name: str, uid: str, done: Callable[[Object], bool]
+    ) -> Object:
+        """The object once `done` says so of it. Waits for ever: bound it with `asyncio.timeout`.
+
+        Raises:
+            NotFound: it was deleted, or replaced by another one of the same name.
+        """
+        while True:
+            found = await self.get(kind, namespace, name)
+            while True:
+                if found["metadata"]["uid"] != uid:
+                    raise NotFound(f"{kind.name} {namespace}/{name} was deleted and made again")
+                if done(found):
+                    return found
+                newer = await self._next_change(
+                    kind, namespace, name, found["metadata"]["resourceVersion"], done
+                )
+                if newer is None:
+                    break
+                found = newer
+
+    async def _next_change(
+        self, kind: Kind, namespace: str, name: str, version: str, done: Callable[[Object], bool]
+    ) -> Object | None:
+        """The first later state that is done; None when the watch ended before."""
+        try:
+            async for event, found in self._watch(kind, namespace, name, version):
+                match event:
+                    case "DELETED":
+                        raise NotFound(f"{kind.name} {namespace}/{name} was deleted")
+                    case "ERROR":
+                        return None  # the version is too old: read again
+                    case _ if done(found):
+                        return found
+        except (aiohttp.ClientError, TimeoutError, client.ApiException) as error:
+            log.debug("watch of %s %s/%s: %s", kind.name, namespace, name, error)
+            await asyncio.sleep(1.0)
+        return None
+
+    async def _watch(
+        self, kind: Kind, namespace: str, name: str, version: str
+    ) -> AsyncIterator[tuple[str, Object]]:
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        answer = await self._send(
+            "GET", kind.path(namespace), None, query, "application/json", WATCH_SECONDS + 15
+        )
+        stream = answer.response
+        try:
+            rest = b""
+            async for chunk in stream.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in filter(None, lines):
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
+        finally:
+            stream.close()
+
+    async def _request(
+        self, method: str, path: str, *, body: Object | None = None, content_type: str = "application/json"
+    ) -> Object:
+        what, last, unclear = f"{method} {path}", "", False
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(min(2.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            try:
+                answer = await self._send(method, path, body, {}, content_type, REQUEST_TIMEOUT)
+                status, raw = answer.status, await answer.read()
+            except client.ApiException as refusal:
+                status, raw = refusal.status or 0, refusal.body or b""
+            except (TimeoutError, aiohttp.ClientError) as error:
+                last, unclear = f"{type(error).__name__}: {error}", True
+                continue
+            parsed = _parse(raw)
+            if status < 300:
+                return parsed
+            if status not in _RETRIED:
+                if status == 409 and method == "POST" and unclear:
+                    raise _LostAnswer(str(parsed.get("message", "")))
+                raise _refusal(status, parsed, what)
+            last, unclear = f"{status}: {parsed.get('message', '')}", unclear or status != 429
+        raise Unavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | None,
+        query: Mapping[str, str],
+        content_type: str,
+        timeout: float,
+    ) -> Any:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        return await self._api.call_api(
+            method, url, header_params=headers, body=body, _request_timeout=timeout
+        )
+
+
+class _LostAnswer(AlreadyExists):
+    """The name is taken, perhaps by our own earlier request whose answer was lost."""
+
+
+def _covers(standing: Any, wanted: Any) -> bool:
+    """Whether everything wanted stands; the apiserver may have added defaults."""
+    if isinstance(standing, dict) and isinstance(wanted, dict):
+        return all(key in standing and _covers(standing[key], value) for key, value in wanted.items())
+    return bool(standing == wanted)
+
+
+def _parse(raw: bytes | str) -> Object:
+    try:
+        answer = json.loads(raw) if raw else {}
+    except ValueError:  # a proxy in between answers in prose
+        return {"message": raw.decode(errors="replace") if isinstance(raw, bytes) else raw}
+    return answer if isinstance(answer, dict) else {"message": str(answer)}
+
+
+def _refusal(status: int, answer: Object, what: str) -> ClientError:
+    message = f"{answer.get('message') or f'status {status}'} ({what})"
+    match status:
+        case 404:
+            return NotFound(message)
+        case 409:
+            return AlreadyExists(message)
+        case 401:
+            return NotConnected(f"the apiserver does not know the user: {message}")
+        case _:
+            return Refused(message)

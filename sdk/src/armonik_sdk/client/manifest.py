@@ -1,0 +1,198 @@
+"""From what a caller submits to a Task's manifest and the objects it needs; pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import ValidationError
+
+from armonik_sdk.api.const import MAX_INLINE_BYTES, MAX_ITEMS, MAX_SPEC_BYTES
+from armonik_sdk.api.errors import InvalidManifest
+from armonik_sdk.api.kinds import (
+    Dependency,
+    Item,
+    ItemsRef,
+    ObjectMeta,
+    ObjectRef,
+    Payload,
+    Task,
+    TaskOptions,
+    TaskSpec,
+)
+from armonik_sdk.api.names import client_object_key
+from armonik_sdk.client.errors import Refused
+
+Data = bytes | str
+"""What a worker gets as input; text is sent as UTF-8."""
+
+_ROOM: Final = 1024
+"""Bytes of a spec kept free for what the apiserver adds."""
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element that differs from the others; what it leaves out comes from the task."""
+
+    payload: Data | Payload | None = None
+    depends_on: Sequence[Dependency] = ()
+    outputs: Sequence[str] | None = None
+    options: TaskOptions | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A Task as the caller describes it. At most one of `count` and `items`; none means one element."""
+
+    namespace: str
+    session: str
+    """Name."""
+    session_uid: str
+    name: str
+    nonce: str
+    """Random: makes the keys of uploads unique."""
+    payload: Data | Payload | None = None
+    count: int | None = None
+    items: Sequence[Data | Element] | None = None
+    depends_on: Sequence[Dependency] = ()
+    outputs: Sequence[str] | None = None
+    options: TaskOptions | None = None
+    ttl_seconds_after_finished: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do: upload first, then create the Task."""
+
+    task: Task
+    uploads: tuple[tuple[str, bytes], ...]
+    """Key and content."""
+
+
+@dataclass
+class Pack:
+    """Payloads put one after the other into one object."""
+
+    key: str
+    _content: bytearray = field(default_factory=bytearray)
+    _known: dict[bytes, ObjectRef] = field(default_factory=dict)
+
+    def add(self, data: bytes) -> Payload:
+        """Put it in; equal data is stored once."""
+        digest = hashlib.sha256(data)
+        ref = self._known.get(digest.digest())
+        if ref is None:
+            ref = ObjectRef(
+                key=self.key, offset=len(self._content), length=len(data), sha256=digest.hexdigest()
+            )
+            self._known[digest.digest()] = ref
+            self._content += data
+        return Payload(object=ref)
+
+    @property
+    def uploads(self) -> list[tuple[str, bytes]]:
+        """The object, if anything was put in."""
+        return [(self.key, bytes(self._content))] if self._known else []
+
+
+def plan(draft: Draft) -> Plan:
+    """Decide where payloads and items stand, and write the manifest.
+
+    Payloads up to 32 KiB stand in the manifest as long as it stays below 128 KiB; otherwise they are packed
+    into one object. More than 1,000 items, or more than fit, are listed in an object (`itemsRef`).
+
+    Raises:
+        Refused: the manifest breaks a rule; the message names the field.
+    """
+    if draft.items is not None and not draft.items:
+        raise Refused("items: a task needs at least one element")
+    try:
+        if draft.items is None or len(draft.items) <= MAX_ITEMS:
+            for inline_bytes in (MAX_INLINE_BYTES, 0):
+                found = _inline_items(draft, inline_bytes)
+                if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
+                    return found
+        if draft.items is not None:
+            found = _listed_items(draft)
+            if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
+                return found
+    except ValidationError as error:
+        raise Refused(str(InvalidManifest.from_validation("Task", error))) from error
+    raise Refused(f"the spec of task {draft.name} is above {MAX_SPEC_BYTES} bytes: name fewer dependencies")
+
+
+def _inline_items(draft: Draft, inline_bytes: int) -> Plan:
+    pack = Pack(client_object_key(draft.namespace, draft.session_uid, f"{draft.nonce}-payloads"))
+    fields = _common(draft, pack, inline_bytes)
+    if draft.count is not None:
+        fields["count"] = draft.count
+    if draft.items is not None:
+        fields["items"] = [_item(item, pack, inline_bytes) for item in draft.items]
+    return Plan(_task(draft, fields), tuple(pack.uploads))
+
+
+def _listed_items(draft: Draft) -> Plan:
+    pack = Pack(client_object_key(draft.namespace, draft.session_uid, f"{draft.nonce}-payloads"))
+    fields = _common(draft, pack, MAX_INLINE_BYTES)
+    items = draft.items or ()
+    lines = (json.dumps(_item(item, pack, 0).to_object(), separators=(",", ":")) for item in items)
+    listing = "\n".join(lines).encode() + b"\n"
+    key = client_object_key(draft.namespace, draft.session_uid, f"{draft.nonce}-items")
+    fields["items_ref"] = ItemsRef(object=key, count=len(items))
+    return Plan(_task(draft, fields), (*pack.uploads, (key, listing)))
+
+
+def _common(draft: Draft, pack: Pack, inline_bytes: int) -> dict[str, object]:
+    fields: dict[str, object] = {"session": draft.session}
+    if draft.payload is not None:
+        fields["payload"] = _payload(draft.payload, pack, inline_bytes)
+    if draft.depends_on:
+        fields["depends_on"] = list(draft.depends_on)
+    if draft.outputs is not None:
+        fields["outputs"] = list(draft.outputs)
+    if draft.options is not None:
+        fields["options"] = draft.options
+    if draft.ttl_seconds_after_finished is not None:
+        fields["ttl_seconds_after_finished"] = draft.ttl_seconds_after_finished
+    return fields
+
+
+def _item(item: Data | Element, pack: Pack, inline_bytes: int) -> Item:
+    element = item if isinstance(item, Element) else Element(payload=item)
+    fields: dict[str, object] = {}
+    if element.payload is not None:
+        fields["payload"] = _payload(element.payload, pack, inline_bytes)
+    if element.depends_on:
+        fields["depends_on"] = list(element.depends_on)
+    if element.outputs is not None:
+        fields["outputs"] = list(element.outputs)
+    if element.options is not None:
+        fields["options"] = element.options
+    return Item.model_validate(fields)
+
+
+def _payload(data: Data | Payload, pack: Pack, inline_bytes: int) -> Payload:
+    if isinstance(data, Payload):
+        return data
+    raw = data.encode() if isinstance(data, str) else data
+    return Payload.of(raw) if len(raw) <= inline_bytes else pack.add(raw)
+
+
+def _task(draft: Draft, fields: dict[str, object]) -> Task:
+    return Task(
+        metadata=ObjectMeta(name=draft.name, namespace=draft.namespace), spec=TaskSpec.model_validate(fields)
+    )
+
+
+def _size(task: Task) -> int:
+    return len(json.dumps(task.to_object()["spec"]).encode())
+
+
+def dependencies(needed: Iterable[Dependency]) -> list[Dependency]:
+    """The dependencies, each once, in the order given."""
+    kept: list[Dependency] = []
+    for dependency in needed:
+        if dependency not in kept:
+            kept.append(dependency)
+    return kept

@@ -1,0 +1,139 @@
+"""Where a result is, and how to read many of them in few requests; pure."""
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.names import split_result_id
+from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
+
+READ_BYTES: Final = 32 * 1024 * 1024
+"""Most bytes fetched in one request for several results."""
+GAP_BYTES: Final = 64 * 1024
+"""Bytes between two results that are rather read in vain than in a request of their own."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A completed result: its bytes if they rode along, else where they are."""
+
+    ref: ObjectRef
+    data: bytes | None = None
+
+
+def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) -> Found | None:
+    """The result, if it is complete; None while it is not decided.
+
+    An entry of its own beats the run's: it holds what was made elsewhere, aborted, or removed later.
+
+    Raises:
+        ResultAborted: it will never be.
+        ResultDeleted: it was, and its data was removed.
+        ResultDamaged: the commit and the bytes in it differ.
+    """
+    if entry is not None:
+        match entry.state:
+            case ResultState.COMPLETED if entry.ref is not None:
+                return Found(entry.ref)
+            case ResultState.ABORTED:
+                raise ResultAborted(result, entry.reason or "Aborted")
+            case ResultState.DELETED:
+                raise ResultDeleted(f"{result} was deleted")
+    implied = split_result_id(result)
+    if implied is None:
+        return None
+    _, index, output = implied
+    for run in runs:
+        for outcome in run.outcomes:
+            if outcome.index == index:
+                return of_outcome(result, output, outcome, run)
+    return None
+
+
+def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> Found | None:
+    """The output of an element that ended; None when it was handed to a sub-task.
+
+    Raises:
+        ResultAborted: the element ended without it.
+        ResultDamaged: the commit and the bytes in it differ.
+    """
+    piece = outcome.outputs.get(output)
+    if piece is not None and outcome.kind is OutcomeKind.COMPLETED:
+        return Found(run.ref(piece), _riding(result, piece))
+    if outcome.kind is OutcomeKind.COMPLETED and result in outcome.delegated:
+        return None
+    if outcome.kind is OutcomeKind.COMPLETED:
+        raise ResultAborted(result, "NoSuchOutput", f"the task has no output {output!r}")
+    raise ResultAborted(result, outcome.reason or str(outcome.kind), outcome.message)
+
+
+def _riding(result: str, piece: Piece) -> bytes | None:
+    if piece.inline is None:
+        return None
+    data = base64.b64decode(piece.inline)
+    check(result, data, piece.sha256)
+    return data
+
+
+def check(result: str, data: bytes, sha256: str | None) -> None:
+    """See that the bytes are those that were committed.
+
+    Raises:
+        ResultDamaged: they are not.
+    """
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise ResultDamaged(f"the bytes of {result} are not those that were committed")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One request: a span of an object, and which results lie in it."""
+
+    span: ObjectRef
+    parts: tuple[tuple[int, ObjectRef], ...]
+    """Index of the element, and where its bytes are."""
+
+    def split(self, data: bytes) -> dict[int, bytes]:
+        """The bytes of each result.
+
+        Raises:
+            ResultDamaged: a checksum differs.
+        """
+        start = self.span.offset or 0
+        found: dict[int, bytes] = {}
+        for index, ref in self.parts:
+            at = (ref.offset or 0) - start
+            found[index] = data[at : at + (ref.length or 0)]
+            check(f"element {index} in {ref.key}", found[index], ref.sha256)
+        return found
+
+
+def plan_reads(
+    wanted: Iterable[tuple[int, ObjectRef]], most: int = READ_BYTES, gap: int = GAP_BYTES
+) -> list[Read]:
+    """Few requests for many results: neighbours in the same object are read together."""
+    reads: list[Read] = []
+    parts: list[tuple[int, ObjectRef]] = []
+    for index, ref in sorted(wanted, key=lambda part: (part[1].key, part[1].offset or 0)):
+        if parts and not _together(parts, ref, most, gap):
+            reads.append(_read(parts))
+            parts = []
+        parts.append((index, ref))
+    return [*reads, _read(parts)] if parts else reads
+
+
+def _together(parts: list[tuple[int, ObjectRef]], ref: ObjectRef, most: int, gap: int) -> bool:
+    first, last = parts[0][1], parts[-1][1]
+    end = (last.offset or 0) + (last.length or 0)
+    reach = (ref.offset or 0) + (ref.length or 0)
+    return ref.key == first.key and (ref.offset or 0) - end <= gap and reach - (first.offset or 0) <= most
+
+
+def _read(parts: list[tuple[int, ObjectRef]]) -> Read:
+    start = parts[0][1].offset or 0
+    end = max((ref.offset or 0) + (ref.length or 0) for _, ref in parts)
+    return Read(ObjectRef(key=parts[0][1].key, offset=start, length=end - start), tuple(parts))

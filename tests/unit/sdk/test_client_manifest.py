@@ -1,0 +1,122 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from armonik_sdk.api.kinds import Dependency, Item, Task, TaskOptions
+from armonik_sdk.client.errors import Refused
+from armonik_sdk.client.manifest import Draft, Element, Plan, plan
+
+
+def drafted(**fields) -> Plan:
+    return plan(
+        Draft(namespace="ns", session="demo", session_uid="s-uid", name="work", nonce="abc", **fields)
+    )
+
+
+def payload_of(planned: Plan, index: int) -> bytes:
+    payload = planned.task.spec.item(index).payload
+    assert payload is not None
+    content = payload.content()
+    if content is not None:
+        return content
+    assert payload.object is not None
+    start = payload.object.offset or 0
+    return dict(planned.uploads)[payload.object.key][start : start + (payload.object.length or 0)]
+
+
+def test_a_plain_task_says_nothing_that_was_not_said() -> None:
+    manifest = drafted(payload="7").task.to_object()
+    assert manifest["spec"] == {"session": "demo", "payload": {"inline": "7"}}
+    assert Task.from_manifest(manifest).spec.total == 1
+
+
+def test_what_was_said_stands_in_the_manifest() -> None:
+    spec = drafted(
+        count=3,
+        depends_on=[Dependency(task="before")],
+        outputs=["left", "right"],
+        options=TaskOptions(max_retries=0),
+    ).task.to_object()["spec"]
+    assert spec == {
+        "session": "demo",
+        "count": 3,
+        "dependsOn": [{"task": "before"}],
+        "outputs": ["left", "right"],
+        "options": {"maxRetries": 0},
+    }
+
+
+@pytest.mark.parametrize(("size", "uploads"), [(32 * 1024, 0), (32 * 1024 + 1, 1)])
+def test_payloads_above_32_kib_are_uploaded(size: int, uploads: int) -> None:
+    planned = drafted(payload=b"x" * size)
+    assert len(planned.uploads) == uploads
+    assert payload_of(planned, 0) == b"x" * size
+
+
+def test_bytes_that_are_no_text_come_back_as_they_were() -> None:
+    assert payload_of(drafted(payload=b"\xff\x00"), 0) == b"\xff\x00"
+
+
+def test_items_that_do_not_fit_together_are_packed_into_one_object() -> None:
+    items = [bytes([index]) * 20_000 for index in range(30)]
+    planned = drafted(items=items)
+    assert [key for key, _ in planned.uploads] == ["ns/s-uid/client/abc-payloads"]
+    assert [payload_of(planned, index) for index in range(30)] == items
+    assert len(json.dumps(planned.task.to_object()["spec"])) < 128 * 1024
+
+
+def test_equal_payloads_are_stored_once() -> None:
+    planned = drafted(items=[b"x" * 40_000] * 5)
+    assert len(planned.uploads[0][1]) == 40_000
+
+
+def test_more_than_1000_items_are_listed_in_an_object() -> None:
+    planned = drafted(items=[str(index) for index in range(2_500)])
+    listed = planned.task.spec.items_ref
+    assert listed is not None
+    assert (listed.count, planned.task.spec.items) == (2_500, None)
+    uploads = dict(planned.uploads)
+    lines = uploads[listed.object].decode().splitlines()
+    assert len(lines) == 2_500
+    reference = Item.model_validate_json(lines[2_499]).payload
+    assert reference is not None
+    assert reference.object is not None
+    start = reference.object.offset or 0
+    assert uploads[reference.object.key][start : start + (reference.object.length or 0)] == b"2499"
+
+
+def test_an_element_has_its_own_options_and_dependencies() -> None:
+    element = Element(
+        payload="1", depends_on=[Dependency(result="r.0.x")], options=TaskOptions(priority=9), outputs=["out"]
+    )
+    item = drafted(items=[element, "2"]).task.to_object()["spec"]["items"][0]
+    assert item == {
+        "payload": {"inline": "1"},
+        "dependsOn": [{"result": "r.0.x"}],
+        "options": {"priority": 9},
+        "outputs": ["out"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"count": 0}, "count"),
+        ({"items": []}, "items"),
+        ({"count": 2, "items": ["1"]}, "at most one of count, items, itemsRef"),
+        ({"outputs": ["a", "a"]}, "outputs"),
+        ({"depends_on": [Dependency(task="work")]}, "depend on itself"),
+    ],
+)
+def test_what_the_api_would_refuse_is_refused_before_anything_is_sent(fields, field: str) -> None:
+    with pytest.raises(Refused, match=field):
+        drafted(**fields)
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=40), st.integers(0, 3))
+def test_every_element_gets_its_own_bytes(items: list[bytes], blow_up: int) -> None:
+    blown = [item * 10 ** (blow_up + 1) for item in items]
+    planned = drafted(items=blown)
+    assert [payload_of(planned, index) for index in range(len(blown))] == blown
