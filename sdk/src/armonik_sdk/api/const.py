@@ -122,13 +122,11 @@ class Reason(StrEnum):
     SERVING = "Serving"
     # Ready=False, repaired by creating or changing something
     SESSION_NOT_FOUND = "SessionNotFound"
-    SESSION_CLOSED = "SessionClosed"
     SUBMISSION_CLOSED = "SubmissionClosed"
     PARTITION_NOT_FOUND = "PartitionNotFound"
     PARTITION_NOT_IN_SESSION = "PartitionNotInSession"
     DEPENDENCY_NOT_FOUND = "DependencyNotFound"
     DEPENDENCY_INVALID = "DependencyInvalid"
-    DEPENDENCY_ABORTED = "DependencyAborted"
     PAYLOAD_NOT_FOUND = "PayloadNotFound"
     QUOTA_EXCEEDED = "QuotaExceeded"
     QUEUE_UNAVAILABLE = "QueueUnavailable"
