@@ -28,7 +28,6 @@ help: ## Show this list
 	@echo "Targets (see docs/development.md):"
 	grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-
 .PHONY: demo
 demo: install ## From nothing to real work done by real pods
 	@$(REACH)
@@ -36,7 +35,6 @@ demo: install ## From nothing to real work done by real pods
 
 .PHONY: test
 test: lint test-unit test-integration test-e2e ## Everything: lint, unit, integration and end-to-end tests
-
 
 .PHONY: lint
 lint: venv verify ## Linter, formatter, types, layers, generated files
@@ -60,6 +58,7 @@ test-integration: venv cluster-build ## Tests against real servers on loopback
 .PHONY: test-e2e
 test-e2e: cluster-up ## Tests on the real cluster
 	@$(call STAGE,end-to-end tests)
+	$(IMAGES) load nats
 	$(REACH)
 	$(BIN)/python -m pytest -q tests/e2e -m e2e $(PYTEST_ARGS)
 
@@ -95,7 +94,6 @@ uninstall: ## Uninstall the chart; user data stays
 .PHONY: kubeconfig
 kubeconfig: ## Print the variables for a shell: eval "$(make -s kubeconfig)"
 	@$(CLUSTER) env
-
 
 .PHONY: venv
 venv: .venv/stamp ## Make .venv from requirements.lock

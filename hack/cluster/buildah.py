@@ -44,10 +44,10 @@ class Buildah:
             self.call("rm", container)
 
     def save(self, name: str, archive: Path) -> None:
-        """Write an image as an OCI archive, complete or not at all."""
+        """Write an image as an archive, complete or not at all."""
         archive.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
             fresh = Path(folder) / archive.name
-            # Layers go uncompressed: they travel to the same machine, where gzip only costs time.
-            self.call("push", "--quiet", "--disable-compression", name, f"oci-archive:{fresh}:{name}")
+            # This format alone keeps layers as they are; gzip would only cost time here.
+            self.call("push", "--quiet", name, f"docker-archive:{fresh}:{name}")
             fresh.rename(archive)
