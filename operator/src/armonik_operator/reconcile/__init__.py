@@ -1,0 +1,1 @@
+"""Decisions, pure: what is observed in, what shall be done out."""

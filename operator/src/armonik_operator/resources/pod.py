@@ -1,0 +1,169 @@
+"""The worker pod of a Partition: the agent as main container, the user's worker as native sidecar.
+
+At deletion the main container is told first, so the agent drains while the worker still serves.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from armonik_sdk.api.const import (
+    AGENT_CONTAINER,
+    AGENT_SECRET,
+    AGENT_SERVICE_ACCOUNT,
+    GROUP_VERSION,
+    MANAGED_BY_LABEL,
+    PART_OF,
+    PART_OF_LABEL,
+    PARTITION_KIND,
+    PARTITION_LABEL,
+    TEMPLATE_HASH_LABEL,
+    WORKER_CONTAINER,
+)
+from armonik_sdk.api.kinds import Partition
+
+USER = 65532
+DEFAULT_GRACE = 60
+_CACHE = {"name": "cache", "mountPath": "/cache"}
+_TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a path in the pod
+_LOCKED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_PLACEMENT = (
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "runtimeClassName",
+    "imagePullSecrets",
+)
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    """What the chart decides about worker pods."""
+
+    agent_image: str
+    agent_pull_policy: str = "IfNotPresent"
+    openshift: bool = False
+    log_level: str = "INFO"
+
+
+def template_hash(partition: Partition, settings: PodSettings) -> str:
+    """Names what a pod was made from; pods with another hash are replaced."""
+    made = {"spec": _pod_spec(partition, settings), "metadata": _template_meta(partition)}
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def build_pod(partition: Partition, settings: PodSettings) -> dict[str, Any]:
+    """The pod to create."""
+    name = partition.metadata.name
+    user = _template_meta(partition)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": f"{name}-",
+            "labels": user["labels"]
+            | {
+                PARTITION_LABEL: name,
+                TEMPLATE_HASH_LABEL: template_hash(partition, settings),
+                MANAGED_BY_LABEL: "armonik-operator",
+                PART_OF_LABEL: PART_OF,
+            },
+            "annotations": user["annotations"]
+            | {
+                "kubectl.kubernetes.io/default-container": WORKER_CONTAINER,
+                "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "cache,tmp",
+                "eks.amazonaws.com/skip-containers": WORKER_CONTAINER,
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": GROUP_VERSION,
+                    "kind": PARTITION_KIND,
+                    "name": name,
+                    "uid": partition.metadata.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": _pod_spec(partition, settings),
+    }
+
+
+def _template_meta(partition: Partition) -> dict[str, dict[str, str]]:
+    meta = partition.spec.template.metadata
+    return {
+        "labels": dict((meta.labels if meta else None) or {}),
+        "annotations": dict((meta.annotations if meta else None) or {}),
+    }
+
+
+def _pod_spec(partition: Partition, settings: PodSettings) -> dict[str, Any]:
+    user = partition.spec.template.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if not settings.openshift:
+        security |= {"runAsUser": USER, "runAsGroup": 0, "fsGroup": USER}
+    return {
+        **{key: user[key] for key in _PLACEMENT if key in user},
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "serviceAccountName": AGENT_SERVICE_ACCOUNT,
+        "terminationGracePeriodSeconds": user.get("terminationGracePeriodSeconds", DEFAULT_GRACE),
+        "securityContext": security,
+        "volumes": [
+            *user.get("volumes", []),
+            {"name": "cache", "emptyDir": {"sizeLimit": "4Gi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "credentials", "secret": {"secretName": AGENT_SECRET, "defaultMode": 0o440}},
+        ],
+        "initContainers": [_worker(user["worker"])],
+        "containers": [_agent(partition, settings)],
+    }
+
+
+def _worker(user: dict[str, Any]) -> dict[str, Any]:
+    resources = dict(user.get("resources", {}))
+    resources["requests"] = {"cpu": "100m", "memory": "128Mi"} | resources.get("requests", {})
+    return user | {
+        "name": WORKER_CONTAINER,
+        "restartPolicy": "Always",
+        "resources": resources,
+        "securityContext": user.get("securityContext", {}) | _LOCKED,
+        "volumeMounts": [*user.get("volumeMounts", []), _CACHE, _TMP],
+    }
+
+
+def _agent(partition: Partition, settings: PodSettings) -> dict[str, Any]:
+    def field(name: str, path: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+    return {
+        "name": AGENT_CONTAINER,
+        "image": settings.agent_image,
+        "imagePullPolicy": settings.agent_pull_policy,
+        "command": ["python", "-m", "armonik_agent"],
+        "env": [
+            field("POD_UID", "metadata.uid"),
+            field("POD_NAME", "metadata.name"),
+            field("POD_NAMESPACE", "metadata.namespace"),
+            {"name": "ARMONIK_PARTITION", "value": partition.metadata.name},
+            {"name": "ARMONIK_SLOTS", "value": str(partition.spec.slots_per_pod)},
+            {"name": "ARMONIK_CREDENTIALS", "value": "/run/armonik"},
+            {"name": "ARMONIK_CACHE_DIR", "value": "/cache"},
+            {"name": "ARMONIK_HTTP_PORT", "value": "8090"},
+            {"name": "ARMONIK_LOG_LEVEL", "value": settings.log_level},
+        ],
+        "ports": [{"name": "http", "containerPort": 8090}],
+        "readinessProbe": _probe("/readyz", period=2, failures=3),
+        "livenessProbe": _probe("/livez", period=10, failures=6),
+        "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": _LOCKED | {"readOnlyRootFilesystem": True},
+        "volumeMounts": [_CACHE, {"name": "credentials", "mountPath": "/run/armonik", "readOnly": True}],
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    get = {"path": path, "port": "http"}
+    return {"httpGet": get, "periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 5}

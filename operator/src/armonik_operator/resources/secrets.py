@@ -1,0 +1,106 @@
+"""Secrets and what else a namespace needs. Pure but for the random passwords."""
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from armonik_operator.resources.nats_auth import USERS, render_auth_conf
+from armonik_operator.settings import Settings
+from armonik_sdk.api.const import (
+    AGENT_SECRET,
+    AGENT_SERVICE_ACCOUNT,
+    CLIENT_SECRET,
+    MANAGED_BY_LABEL,
+    PART_OF,
+    PART_OF_LABEL,
+    SERVICE_CONFIGURATION,
+)
+
+Object = dict[str, Any]
+_LABELS = {MANAGED_BY_LABEL: "armonik-operator", PART_OF_LABEL: PART_OF}
+
+
+def decode(secret: Object) -> dict[str, str]:
+    """The values of a Secret as text."""
+    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+
+
+def nats_secret(name: str) -> Object:
+    """Random passwords of the three NATS users, and the file that nats-server includes."""
+    passwords = {user: secrets.token_hex(24) for user in USERS}
+    values = {f"{user}-password": password for user, password in passwords.items()}
+    return _secret(name, values | {"auth.conf": render_auth_conf(passwords)})
+
+
+def s3_secret(name: str, bucket: str) -> Object:
+    """Random keys of three identities, and the file that SeaweedFS reads."""
+    keys = {user: (secrets.token_hex(10), secrets.token_hex(20)) for user in USERS}
+    identities = [
+        {
+            "name": user,
+            "credentials": [{"accessKey": access, "secretKey": secret}],
+            "actions": ["Admin", "Read", "Write", "List"]
+            if user == "operator"
+            else [f"{action}:{bucket}" for action in ("Read", "Write", "List")],
+        }
+        for user, (access, secret) in keys.items()
+    ]
+    values = {"s3.json": json.dumps({"identities": identities})}
+    for user, (access, secret) in keys.items():
+        values |= {f"{user}-access-key": access, f"{user}-secret-key": secret}
+    return _secret(name, values)
+
+
+def credentials(
+    user: str, settings: Settings, nats: Mapping[str, str], s3: Mapping[str, str]
+) -> dict[str, str]:
+    """What one role needs to reach NATS and the object store.
+
+    Raises:
+        KeyError: the Secrets lack a key; it names the key.
+    """
+    return {
+        "nats-url": settings.nats_url,
+        "nats-user": user,
+        "nats-password": nats[f"{user}-password"],
+        "s3-endpoint": settings.s3_endpoint,
+        "s3-secure": "true" if settings.s3_secure else "false",
+        "s3-region": settings.s3_region,
+        "s3-bucket": settings.s3_bucket,
+        "s3-access-key": s3.get(f"{user}-access-key") or s3["access-key"],
+        "s3-secret-key": s3.get(f"{user}-secret-key") or s3["secret-key"],
+    }
+
+
+def namespace_objects(
+    settings: Settings, nats: Mapping[str, str], s3: Mapping[str, str]
+) -> list[tuple[str, Object]]:
+    """What every namespace with a Session or Partition gets, each with the plural of its kind."""
+    defaults = settings.task_defaults.model_dump(mode="json", by_alias=True, exclude_none=True)
+    configuration = {
+        "defaults": json.dumps(defaults, sort_keys=True),
+        "nats-url": settings.nats_url,
+        "s3-endpoint": settings.s3_endpoint,
+        "s3-secure": "true" if settings.s3_secure else "false",
+        "s3-region": settings.s3_region,
+        "s3-bucket": settings.s3_bucket,
+        "operator-namespace": settings.namespace,
+    }
+    account = _object("ServiceAccount", AGENT_SERVICE_ACCOUNT) | {"automountServiceAccountToken": False}
+    return [
+        ("serviceaccounts", account),
+        ("secrets", _secret(AGENT_SECRET, credentials("agent", settings, nats, s3))),
+        ("secrets", _secret(CLIENT_SECRET, credentials("client", settings, nats, s3))),
+        ("configmaps", _object("ConfigMap", SERVICE_CONFIGURATION) | {"data": configuration}),
+    ]
+
+
+def _object(kind: str, name: str) -> Object:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": dict(_LABELS)}}
+
+
+def _secret(name: str, values: Mapping[str, str]) -> Object:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return _object("Secret", name) | {"type": "Opaque", "data": encoded}

@@ -1,0 +1,159 @@
+"""The status of a Task, from its fold. Pure."""
+
+import base64
+import binascii
+from datetime import datetime
+
+from armonik_operator.fold import TaskFold
+from armonik_sdk.api.const import (
+    MAX_INTERVALS,
+    PARENT_LABEL,
+    ConditionType,
+    Reason,
+    TaskPhase,
+)
+from armonik_sdk.api.kinds import (
+    Condition,
+    Task,
+    TaskOptions,
+    TaskParent,
+    TaskResult,
+    TaskStatus,
+    TaskTimes,
+    condition,
+    set_condition,
+)
+from armonik_sdk.api.names import result_id
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import OutcomeKind, Piece, RecordKind
+
+_INTERVAL_FIELDS = {
+    OutcomeKind.COMPLETED: "succeeded_indexes",
+    OutcomeKind.ERROR: "failed_indexes",
+    OutcomeKind.TIMEOUT: "timed_out_indexes",
+    OutcomeKind.CANCELLED: "cancelled_indexes",
+}
+_FINAL = (
+    (OutcomeKind.ERROR, TaskPhase.ERROR, Reason.FAILED),
+    (OutcomeKind.TIMEOUT, TaskPhase.TIMEOUT, Reason.TIMED_OUT),
+    (OutcomeKind.CANCELLED, TaskPhase.CANCELLED, Reason.CANCELLED),
+)
+
+
+def intervals(fold: TaskFold) -> dict[str, str]:
+    """The four interval texts, by field of TaskStatus."""
+    return {name: str(fold.outcomes.get(kind, Ranges())) for kind, name in _INTERVAL_FIELDS.items()}
+
+
+def spills(fold: TaskFold) -> bool:
+    """Whether the intervals are too long for the status, and belong into the object of `detailRef`."""
+    return sum(len(text) for text in intervals(fold).values()) > MAX_INTERVALS
+
+
+def verdict(fold: TaskFold) -> tuple[TaskPhase, Reason]:
+    """How a finished Task ended: Failed wins over TimedOut over Cancelled."""
+    for kind, phase, reason in _FINAL:
+        if fold.outcomes.get(kind):
+            return phase, reason
+    return TaskPhase.COMPLETED, Reason.SUCCEEDED
+
+
+def phase(fold: TaskFold, total: int, cancelling: bool) -> TaskPhase:
+    """The summary in one word."""
+    if fold.finished(total):
+        return verdict(fold)[0]
+    if cancelling:
+        return TaskPhase.CANCELLING
+    kinds = {run.kind for run in fold.open_runs}
+    if kinds & {RecordKind.DISPATCHED, RecordKind.PROGRESS, RecordKind.CANCEL_REQUESTED}:
+        return TaskPhase.PROCESSING
+    if kinds == {RecordKind.PAUSED}:
+        return TaskPhase.PAUSED
+    return TaskPhase.SUBMITTED if kinds or fold.ended else TaskPhase.PENDING
+
+
+def task_status(
+    task: Task,
+    fold: TaskFold,
+    *,
+    options: TaskOptions,
+    session_uid: str,
+    journal_epoch: int,
+    cancelling: bool,
+    waiting: Condition | None,
+    now: datetime,
+    detail_ref: str = "",
+) -> TaskStatus:
+    """What `status` shall say. `waiting` is the condition Ready=False while a reference is missing."""
+    total = task.spec.total
+    counts = fold.counts(total)
+    status = TaskStatus(
+        observed_generation=task.metadata.generation,
+        phase=phase(fold, total, cancelling),
+        partition=options.partition or "",
+        session_uid=session_uid,
+        options=options,
+        journal_epoch=journal_epoch,
+        journal_sequence=fold.sequence,
+        elements=counts,
+        progress=counts.progress,
+        failures=list(fold.failures.values()),
+        detail_ref=detail_ref,
+        conditions=_conditions(task, fold, waiting, now),
+    )
+    if not detail_ref:
+        status = status.model_copy(update=intervals(fold))
+    parent = task.metadata.labels.get(PARENT_LABEL)
+    if parent:
+        status.parent = TaskParent(uid=parent)
+    if total == 1 and task.spec.items_ref is None:
+        _add_single(status, task, fold)
+    return status
+
+
+def _conditions(task: Task, fold: TaskFold, waiting: Condition | None, now: datetime) -> list[Condition]:
+    conditions = list(task.status.conditions) if task.status else []
+    conditions = [c for c in conditions if c.type != ConditionType.READY]
+    if waiting is not None:
+        conditions = set_condition(conditions, waiting)
+    if fold.finished(task.spec.total):
+        reason = verdict(fold)[1]
+        first = next(iter(fold.failures.values()), None)
+        message = f"element {first.index}: {first.message or first.reason}" if first else ""
+        done = condition(
+            ConditionType.FINISHED,
+            True,
+            reason,
+            message,
+            generation=task.metadata.generation,
+            now=fold.single.ended or now,
+        )
+        conditions = set_condition(conditions, done)
+    return conditions
+
+
+def _add_single(status: TaskStatus, task: Task, fold: TaskFold) -> None:
+    single = fold.single
+    status.worker, status.attempts = single.worker, single.attempts
+    status.times = TaskTimes(
+        created=task.metadata.creation_timestamp,
+        submitted=single.submitted,
+        dispatched=single.dispatched,
+        started=single.dispatched,
+        ended=single.ended,
+    )
+    item = task.spec.item(0)
+    done = single.outcome.outputs if single.outcome else {}
+    status.results = [_result(task.metadata.uid, name, done.get(name)) for name in item.outputs or []]
+
+
+def _result(uid: str, name: str, piece: Piece | None) -> TaskResult:
+    if piece is None:
+        return TaskResult(name=name, id=result_id(uid, 0, name))
+    shown: dict[str, str] = {}
+    if piece.inline is not None:
+        try:
+            shown = {"inline": base64.b64decode(piece.inline, validate=True).decode()}
+        except (UnicodeDecodeError, binascii.Error):
+            shown = {"data": piece.inline}
+    return TaskResult(name=name, id=result_id(uid, 0, name), size=piece.length, sha256=piece.sha256, **shown)

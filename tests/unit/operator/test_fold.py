@@ -1,0 +1,88 @@
+"""The fold, by property: any delivery of a run's records leads to the same state."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from armonik_operator.cut import cut, run_size
+from armonik_operator.fold import TaskFold
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Record, RecordKind
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+END = 6
+
+
+def history(kinds: list[OutcomeKind], start: int = 0) -> list[Record]:
+    """Records of a run in which one element ends after the other."""
+    common = {"start": start, "end": start + len(kinds), "n": 1, "partition": "p"}
+    records = [Record(record_id="s", kind=RecordKind.SUBMITTED, **common)]
+    owner = Owner(pod="u", process="x", name="pod")
+    records.append(Record(record_id="d", kind=RecordKind.DISPATCHED, epoch=1, owner=owner, **common))
+    for at in range(1, len(kinds) + 1):
+        done = tuple(Outcome(index=start + i, kind=kinds[i]) for i in range(at))
+        kind = RecordKind.DONE if at == len(kinds) else RecordKind.PROGRESS
+        records.append(Record(record_id=str(at), kind=kind, epoch=1, owner=owner, outcomes=done, **common))
+    return records
+
+
+OUTCOMES = st.lists(st.sampled_from(list(OutcomeKind)), min_size=1, max_size=END)
+
+
+@given(kinds=OUTCOMES, data=st.data())
+def test_any_order_and_repetition_ends_in_the_state_of_the_head(
+    kinds: list[OutcomeKind], data: st.DataObject
+) -> None:
+    records = list(enumerate(history(kinds), start=1))
+    delivered = [*data.draw(st.lists(st.sampled_from(records), max_size=12)), records[-1]]
+    fold, straight = TaskFold(), TaskFold()
+    for sequence, record in delivered:
+        fold.add(record, sequence, NOW)
+    for sequence, record in records:
+        straight.add(record, sequence, NOW)
+    assert fold.outcomes == straight.outcomes
+    assert fold.runs == straight.runs
+    assert fold.failures == straight.failures
+    assert fold.finished(len(kinds))
+
+
+@given(kinds=OUTCOMES, total=st.integers(END, 20), upto=st.integers(1, END + 2))
+def test_the_counters_always_sum_up(kinds: list[OutcomeKind], total: int, upto: int) -> None:
+    fold = TaskFold()
+    for sequence, record in enumerate(history(kinds)[:upto], start=1):
+        fold.add(record, sequence, NOW)
+    counts = fold.counts(total)
+    assert counts.pending + counts.queued + counts.running + counts.ended == total
+
+
+def test_an_element_keeps_its_first_outcome() -> None:
+    fold = TaskFold()
+    first = history([OutcomeKind.COMPLETED, OutcomeKind.ERROR])[-1]
+    fold.add(first, 5, NOW)
+    fold.add(history([OutcomeKind.ERROR, OutcomeKind.ERROR])[-1], 6, NOW)
+    assert fold.outcomes == {OutcomeKind.COMPLETED: Ranges.single(0), OutcomeKind.ERROR: Ranges.single(1)}
+
+
+def test_a_cancelled_run_cancels_what_had_not_ended() -> None:
+    fold = TaskFold()
+    done = (Outcome(index=1, kind=OutcomeKind.COMPLETED),)
+    record = Record(record_id="c", kind=RecordKind.CANCELLED, start=0, end=5000, n=1, outcomes=done)
+    fold.add(record, 1, NOW)
+    assert str(fold.outcomes[OutcomeKind.CANCELLED]) == "0,2-4999"
+    assert fold.finished(5000)
+
+
+@given(
+    total=st.integers(1, 3000),
+    taken=st.lists(st.tuples(st.integers(0, 2999), st.integers(1, 50))),
+    pods=st.integers(0, 50),
+)
+def test_runs_cover_exactly_what_belongs_to_none(total: int, taken: list[tuple[int, int]], pods: int) -> None:
+    submitted = Ranges.of((a, min(a + n, total)) for a, n in taken if a < total)
+    size = run_size(total, pods, 2)
+    runs = cut(total, submitted, size, 10_000)
+    assert 1 <= size <= 100
+    assert all(0 < end - start <= size for start, end in runs)
+    assert sum(end - start for start, end in runs) + len(submitted) == total
+    assert Ranges.of(runs) == submitted.complement(total)

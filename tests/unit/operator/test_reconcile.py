@@ -1,0 +1,152 @@
+"""Decisions about Tasks, Sessions and Partitions, and the objects that are built."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from armonik_operator.fold import TaskFold
+from armonik_operator.reconcile.partition import partition_plan, partition_status
+from armonik_operator.reconcile.session import session_status
+from armonik_operator.reconcile.task import DependencyState, Needs, plan
+from armonik_operator.resources.pod import PodSettings, build_pod, template_hash
+from armonik_operator.resources.secrets import decode, nats_secret, s3_secret
+from armonik_operator.status import task_status
+from armonik_sdk.api.kinds import ElementCounts, Partition, Session, Task, TaskOptions
+from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, Record, RecordKind
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = PodSettings("agent:1")
+READY = Needs(DependencyState.READY)
+
+
+def make_task(**spec: Any) -> Task:
+    return Task.from_object(
+        {
+            "metadata": {"name": "t", "namespace": "n", "uid": "tu", "generation": 1},
+            "spec": {"session": "s", **spec},
+        }
+    )
+
+
+def make_session(**spec: Any) -> Session:
+    return Session.from_object(
+        {"metadata": {"name": "s", "uid": "su", "generation": 1}, "spec": {"partitions": ["p"], **spec}}
+    )
+
+
+def make_partition(**spec: Any) -> Partition:
+    template = {"spec": {"worker": {"image": "w:1", "securityContext": {"runAsUser": 7}}}}
+    return Partition.from_object(
+        {
+            "metadata": {"name": "p", "uid": "pu", "generation": 1},
+            "spec": {"podMax": 2, "template": template, **spec},
+        }
+    )
+
+
+def test_everything_there_is_submitted_in_runs() -> None:
+    made = plan(make_task(count=100), make_session(), make_partition(), READY, TaskFold(), TaskOptions())
+    assert made.submit[0] == (0, 7)
+    assert made.submit[-1][1] == 100
+    assert made.options.partition == "p"
+    assert made.session_uid == "su"
+
+
+@pytest.mark.parametrize(
+    ("session", "partition", "needs", "reason"),
+    [
+        (None, make_partition(), READY, "SessionNotFound"),
+        (make_session(), None, READY, "PartitionNotFound"),
+        (make_session(submission={"client": "Closed"}), make_partition(), READY, "SubmissionClosed"),
+        (make_session(), make_partition(), Needs(DependencyState.MISSING, "x"), "DependencyNotFound"),
+    ],
+)
+def test_what_is_missing_parks_the_task(
+    session: Session | None, partition: Partition | None, needs: Needs, reason: str
+) -> None:
+    made = plan(make_task(), session, partition, needs, TaskFold(), TaskOptions())
+    assert made.refusal is not None
+    assert made.refusal.reason == reason
+    assert not made.submit
+
+
+@pytest.mark.parametrize(
+    ("task", "session"), [({"desiredState": "Cancelled"}, {}), ({}, {"desiredState": "Cancelled"})]
+)
+def test_a_wish_to_cancel_comes_first(task: dict[str, Any], session: dict[str, Any]) -> None:
+    made = plan(make_task(**task), make_session(**session), None, READY, TaskFold(), TaskOptions())
+    assert made.cancel
+    assert not made.submit
+
+
+def test_a_single_task_shows_its_result() -> None:
+    fold = TaskFold()
+    piece = Piece(object=0, length=2, sha256="a" * 64, inline="aGk=")
+    done = (Outcome(index=0, kind=OutcomeKind.COMPLETED, outputs={"result": piece}),)
+    fold.add(Record(record_id="r", kind=RecordKind.DONE, start=0, end=1, n=1, outcomes=done), 9, NOW)
+    status = task_status(
+        make_task(), fold, options=TaskOptions(partition="p"), session_uid="su",
+        journal_epoch=1, cancelling=False, waiting=None, now=NOW,
+    )  # fmt: skip
+    assert status.phase == "Completed"
+    assert status.results[0].inline == "hi"
+    assert status.succeeded_indexes == "0"
+    assert status.conditions[0].type == "Finished"
+    assert status.conditions[0].reason == "Succeeded"
+
+
+def test_a_session_finishes_when_closed_and_over() -> None:
+    busy = ElementCounts(total=2, running=1, succeeded=1)
+    over = ElementCounts(total=2, succeeded=2)
+    closed = make_session(desiredState="Closed")
+    assert [c.type for c in session_status(closed, [busy], NOW).conditions] == ["Ready"]
+    assert session_status(closed, [over, over], NOW).conditions[0].type == "Finished"
+    assert session_status(closed, [over, over], NOW).progress == "4/4"
+
+
+def pod(name: str, hash_: str, *, phase: str = "Running", ready: bool = True) -> dict[str, Any]:
+    status = {"phase": phase, "conditions": [{"type": "Ready", "status": str(ready)}]}
+    meta = {
+        "name": name,
+        "uid": name,
+        "labels": {"armonik.io/template-hash": hash_},
+        "ownerReferences": [{"uid": "pu"}],
+    }
+    return {"metadata": meta, "status": status}
+
+
+def test_pods_are_made_replaced_and_removed() -> None:
+    two = make_partition(podReserved=2)
+    assert partition_plan(two, [], "h").create == 2
+    assert partition_plan(two, [pod("a", "h"), pod("b", "h", phase="Failed")], "h").delete == (("b", "b"),)
+    replaced = partition_plan(two, [pod("a", "old"), pod("b", "old")], "h")
+    assert (len(replaced.delete), replaced.create) == (1, 1)
+    assert partition_plan(two, [pod("a", "h", ready=False), pod("b", "old")], "h").delete == ()
+    assert len(partition_plan(make_partition(), [pod("a", "h")], "h").delete) == 1
+    status = partition_status(two, [pod("a", "h")], busy=0, queued=0, refused="", now=NOW)
+    assert (status.ready_replicas, status.conditions[0].reason) == (1, "Serving")
+
+
+def test_the_pod_keeps_what_is_ours() -> None:
+    built = build_pod(make_partition(), SETTINGS)
+    worker, agent = built["spec"]["initContainers"][0], built["spec"]["containers"][0]
+    assert worker["restartPolicy"] == "Always"
+    assert worker["securityContext"] == {
+        "runAsUser": 7,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert [mount["name"] for mount in worker["volumeMounts"]] == ["cache", "tmp"]
+    assert "credentials" in [mount["name"] for mount in agent["volumeMounts"]]
+    assert template_hash(make_partition(), SETTINGS) == template_hash(make_partition(podMax=9), SETTINGS)
+    assert template_hash(make_partition(), SETTINGS) != template_hash(
+        make_partition(), PodSettings("agent:2")
+    )
+
+
+def test_secrets_agree_with_the_files_the_servers_read() -> None:
+    nats = decode(nats_secret("armonik-nats"))
+    assert all(nats[f"{user}-password"] in nats["auth.conf"] for user in ("operator", "agent", "client"))
+    s3 = decode(s3_secret("armonik-s3", "armonik"))
+    assert s3["agent-secret-key"] in s3["s3.json"]
