@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
 from armonik_sdk.dataplane.topology import ensure
 
-READY_SECONDS = 60
+READY_SECONDS = 200
 
 
 def binary(name: str) -> str:

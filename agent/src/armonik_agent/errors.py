@@ -1,7 +1,9 @@
 """The errors of the agent.
 
 AgentError
-└── Fenced   another record is the head: this process no longer owns the run
+├── InvalidSetting   an environment variable is missing or unusable; names it
+├── Fenced           another owner's record is the head: this agent must do nothing more for the run
+└── InputUnavailable a payload or dependency cannot be read: it is missing or altered
 """
 
 
@@ -9,5 +11,13 @@ class AgentError(Exception):
     """Root of the agent's errors."""
 
 
-class Fenced(AgentError):  # noqa: N818 - reads as what happened
-    """This process no longer owns the run: stop the worker, drop the buffers, do nothing else."""
+class InvalidSetting(AgentError):  # noqa: N818 - reads as the thing that is wrong
+    """An environment variable is missing or unusable."""
+
+
+class Fenced(AgentError):  # noqa: N818 - the protocol's word
+    """Another owner's record is the head of the run."""
+
+
+class InputUnavailable(AgentError):  # noqa: N818 - reads as the state
+    """A payload or dependency is missing or altered; trying again does not help."""

@@ -1,11 +1,12 @@
-"""The records an agent appends: pure functions from the head to its successor.
+"""Successors of a run's head, as pure functions: what an agent may append, and what each record says.
 
-Whatever they are given, an outcome that stands is never changed or lost, the epoch never goes back, and a
-record is terminal exactly when every element of the run has ended.
+All keep what the head says: an outcome is set once, attempts only grow, the run's boundaries stay.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
 
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.ranges import Ranges
@@ -22,189 +23,189 @@ from armonik_sdk.api.records import (
 )
 
 MAX_TAKEOVERS = 10
-"""Takeovers without a known cause until the rest of a run ends as LeaseLost (protocol rule 1)."""
+"""Takeovers without a known cause until the run ends as LeaseLost (protocol rule 1)."""
+BACK_OFF = 1.0
+"""Seconds before the second execution; doubled for each further one."""
+MAX_BACK_OFF = 60.0
 
 
-def dispatched(head: Record, me: Owner, *, owner_gone: bool, max_retries: int) -> Record:
-    """Take the run under the next epoch.
+class Cause(Enum):
+    """Why a run is dispatched."""
 
-    When the process of the former owner is gone, one execution is charged to the element it was running, or
-    to the only one left; with several left and none named nobody is charged (protocol rule 5). A takeover
-    without a known cause charges nobody either, but is counted and bounded.
+    FRESH = "fresh"
+    """Nobody holds it, or this very process did and gave up."""
+    OWNER_GONE = "owner gone"
+    """The owner's process is known to have ended: one execution failed."""
+    UNEXPLAINED = "unexplained"
+    """The owner does not hold it or does not answer, but its process may live."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an owner adds to its run. Pieces count into `objects` of this change."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    objects: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    children: tuple[ChildGroup, ...] = ()
+    running: int | None = None
+
+
+def back_off(executions: int) -> float:
+    """Seconds to wait after so many failed executions."""
+    return float(min(MAX_BACK_OFF, BACK_OFF * 2 ** min(executions - 1, 10)))
+
+
+def shorten(text: str) -> str:
+    """At most MAX_ERROR_BYTES of UTF-8."""
+    return text.encode()[:MAX_ERROR_BYTES].decode(errors="ignore")
+
+
+def dispatched(head: Record, me: Owner, cause: Cause, retries: Callable[[int], int], now: float) -> Record:
+    """The run becomes this agent's, under the next epoch; a loss is charged by protocol rules 1 and 5.
+
+    Args:
+        head: the run's last record.
+        me: the new owner.
+        cause: why it is dispatched.
+        retries: `maxRetries` of an element.
+        now: the server's time, in seconds since the epoch.
+
+    Returns:
+        `Dispatched`, or `Done` when nothing is left to be run.
     """
-    unexplained = head.kind.owned and head.owner != me and not owner_gone
-    attempts = {attempt.index: attempt for attempt in head.attempts}
-    charged = _charged(head) if head.kind.owned and owner_gone else None
-    if charged is not None:
-        done = attempts[charged].executions if charged in attempts else 0
-        message = f"the agent of pod {head.owner.name or head.owner.pod} ended" if head.owner else ""
-        attempts[charged] = Attempt(index=charged, executions=done + 1, message=message)
-    takeovers = head.takeovers + 1 if unexplained else head.takeovers
-    failed = [
-        Outcome(
-            index=attempt.index,
+    base = _without(head, _asked_to_cancel(head))
+    takeovers = head.takeovers + (cause is Cause.UNEXPLAINED)
+    if cause is Cause.UNEXPLAINED and takeovers > MAX_TAKEOVERS:
+        text = f"taken over {takeovers} times without a known cause"
+        lost = (_failed(base, i, FailureReason.LEASE_LOST, text) for i in base.remaining)
+        base = _with(base, Change(outcomes=tuple(lost)))
+    elif cause is Cause.OWNER_GONE and (charged := _charged(base)) is not None:
+        base = _with(base, charge(base, charged, "the agent's process ended", retries(charged), now))
+    kind = RecordKind.DISPATCHED if base.remaining else RecordKind.DONE
+    return _next(
+        base, kind, owner=me, epoch=head.epoch + 1, running=None, takeovers=takeovers, not_before=0.0
+    )
+
+
+def charge(head: Record, index: int, text: str, max_retries: int, now: float) -> Change:
+    """One more failed execution of an element: an attempt, or its end when none is left."""
+    executions = executions_of(head, index) + 1
+    if executions > max_retries:
+        message = shorten(f"{executions} of {max_retries + 1} executions failed; the last: {text}")
+        ended = Outcome(
+            index=index,
             kind=OutcomeKind.ERROR,
-            attempts=attempt.executions,
+            attempts=executions,
             reason=FailureReason.ATTEMPTS_EXHAUSTED,
-            message=attempt.message,
+            message=message,
         )
-        for attempt in attempts.values()
-        if attempt.executions > max_retries
-    ]
-    if takeovers > MAX_TAKEOVERS:
-        failed += [
-            Outcome(
-                index=index,
-                kind=OutcomeKind.ERROR,
-                attempts=attempts[index].executions if index in attempts else 1,
-                reason=FailureReason.LEASE_LOST,
-                message=f"taken over {takeovers} times without a known cause",
-            )
-            for index in head.remaining
-            if index not in {outcome.index for outcome in failed}
-        ]
-    return _successor(
-        head,
-        RecordKind.DISPATCHED,
-        owner=me,
-        epoch=head.epoch + 1,
-        takeovers=takeovers,
-        outcomes=failed,
-        attempts=attempts.values(),
+        return Change(outcomes=(ended,))
+    attempt = Attempt(
+        index=index, executions=executions, message=shorten(text), not_before=now + back_off(executions)
     )
+    return Change(attempts=(attempt,))
 
 
-def progress(
-    head: Record,
-    *,
-    outcomes: Sequence[Outcome] = (),
-    objects: Sequence[str] = (),
-    attempts: Sequence[Attempt] = (),
-    children: Sequence[ChildGroup] = (),
-    running: int | None = None,
-) -> Record:
-    """Commit outcomes and failed executions and go on; Done when nothing remains.
+def progressed(head: Record, change: Change) -> Record:
+    """The owner's commit: `Done` when every element has ended, else `Progress`.
 
-    `outcomes` point into `objects` by index; the record keeps the objects that stand before them.
+    An operator's `CancelRequested` stands before it in the journal, so the elements it names end Cancelled.
     """
-    return _successor(
-        head,
-        RecordKind.PROGRESS,
-        outcomes=outcomes,
-        objects=objects,
-        attempts=attempts,
-        children=children,
-        running=running,
-    )
+    base = _with(_without(head, _asked_to_cancel(head)), change)
+    if not base.remaining:
+        return _next(base, RecordKind.DONE, running=None)
+    return _next(base, RecordKind.PROGRESS, running=change.running)
 
 
-def released(
-    head: Record,
-    *,
-    outcomes: Sequence[Outcome] = (),
-    objects: Sequence[str] = (),
-    attempts: Sequence[Attempt] = (),
-    children: Sequence[ChildGroup] = (),
-    not_before: float = 0.0,
-) -> Record:
-    """Commit what has ended and give the rest back; not a failure. Done when nothing remains."""
-    return _successor(
-        head,
-        RecordKind.RELEASED,
-        outcomes=outcomes,
-        objects=objects,
-        attempts=attempts,
-        children=children,
-        not_before=not_before,
-    )
+def released(head: Record, change: Change, not_before: float = 0.0) -> Record:
+    """The owner gives up what is left; `Done` when nothing is."""
+    after = progressed(head, change)
+    if after.kind is RecordKind.DONE:
+        return after
+    return _next(after, RecordKind.RELEASED, owner=None, running=None, not_before=not_before)
+
+
+def cancelled(head: Record, change: Change | None = None) -> Record:
+    """All that has not ended ends Cancelled."""
+    base = _with(_without(head, _asked_to_cancel(head)), change or Change())
+    return _next(_without(base, base.remaining), RecordKind.CANCELLED, running=None)
 
 
 def paused(head: Record) -> Record:
-    """Park an unowned run; resuming submits it anew."""
-    return _successor(head, RecordKind.PAUSED)
+    """The run waits for its session to be resumed."""
+    return _next(head, RecordKind.PAUSED, owner=None, running=None)
 
 
-def cancelled(head: Record, message: str) -> Record:
-    """End everything that remains as Cancelled."""
-    return _successor(head, RecordKind.CANCELLED, outcomes=cancel(head.remaining, message))
+def executions_of(head: Record, index: int) -> int:
+    """Failed executions of an element so far."""
+    return next((a.executions for a in head.attempts if a.index == index), 0)
 
 
-def cancel(indexes: Iterable[int], message: str) -> list[Outcome]:
-    """Outcomes of elements that end by request."""
-    return [
-        Outcome(index=i, kind=OutcomeKind.CANCELLED, reason=FailureReason.CANCELLED, message=clip(message))
-        for i in indexes
-    ]
-
-
-def asked_to_cancel(head: Record) -> tuple[int, ...]:
-    """Elements that the operator's note on the head wants ended and that have not ended."""
-    wanted = {i for start, end in Ranges.parse(head.cancel).spans for i in range(start, end)}
-    return tuple(index for index in head.remaining if index in wanted)
-
-
-def clip(text: str) -> str:
-    """At most 4 KiB of UTF-8 (protocol rule 15)."""
-    raw = text.encode()
-    return text if len(raw) <= MAX_ERROR_BYTES else raw[: MAX_ERROR_BYTES - 3].decode(errors="ignore") + "…"
+def _next(head: Record, kind: RecordKind, **fields: object) -> Record:
+    return head.model_copy(update={**fields, "kind": kind, "record_id": uuid.uuid4().hex})
 
 
 def _charged(head: Record) -> int | None:
-    if head.running is not None and head.running not in head.ended:
+    remaining = head.remaining
+    if head.running in remaining:
         return head.running
-    return head.remaining[0] if len(head.remaining) == 1 else None
+    return remaining[0] if len(remaining) == 1 else None
 
 
-def _successor(
-    head: Record,
-    kind: RecordKind,
-    *,
-    owner: Owner | None = None,
-    epoch: int | None = None,
-    takeovers: int | None = None,
-    outcomes: Iterable[Outcome] = (),
-    objects: Sequence[str] = (),
-    attempts: Iterable[Attempt] = (),
-    children: Sequence[ChildGroup] = (),
-    running: int | None = None,
-    not_before: float = 0.0,
-) -> Record:
-    """The one place that builds a following record: cumulative over the head."""
-    standing = {outcome.index: outcome for outcome in head.outcomes}
-    fresh = {o.index: _behind(o, len(head.objects)) for o in outcomes if head.start <= o.index < head.end}
-    merged = fresh | standing
-    failed = {a.index: a for a in head.attempts} | {a.index: a for a in attempts}
-    names = {child.name for child in head.children}
-    done = len(merged) == head.end - head.start
-    keeps_owner = kind.owned and not done
-    if done and kind is not RecordKind.CANCELLED:
-        kind = RecordKind.DONE
-    return head.model_copy(
-        update={
-            "record_id": uuid.uuid4().hex,
-            "kind": kind,
-            "owner": (owner or head.owner) if keeps_owner or done else None,
-            "epoch": head.epoch if epoch is None else epoch,
-            "takeovers": head.takeovers if takeovers is None else takeovers,
-            "running": running if keeps_owner else None,
-            "not_before": not_before,
-            "outcomes": tuple(merged[index] for index in sorted(merged)),
-            "objects": (*head.objects, *objects),
-            "attempts": tuple(failed[index] for index in sorted(failed) if index not in merged),
-            "children": (*head.children, *(child for child in children if child.name not in names)),
-        }
+def _asked_to_cancel(head: Record) -> tuple[int, ...]:
+    named = Ranges.parse(head.cancel)
+    return tuple(index for index in head.remaining if index in named)
+
+
+def _without(head: Record, indexes: Iterable[int]) -> Record:
+    ended = tuple(
+        Outcome(
+            index=i,
+            kind=OutcomeKind.CANCELLED,
+            attempts=executions_of(head, i),
+            reason=FailureReason.CANCELLED,
+        )
+        for i in indexes
     )
+    return _with(head, Change(outcomes=ended)) if ended else head
 
 
-def _behind(outcome: Outcome, objects: int) -> Outcome:
-    """The outcome with its pieces pointing behind the objects that stand already."""
+def _failed(head: Record, index: int, reason: FailureReason, text: str) -> Outcome:
+    executions = executions_of(head, index)
+    return Outcome(index=index, kind=OutcomeKind.ERROR, attempts=executions, reason=reason, message=text)
+
+
+def _with(head: Record, change: Change) -> Record:
+    """Add a change; elements that have ended keep their first outcome."""
+    objects = list(head.objects)
+    place: dict[int, int] = {}
+    for number, key in enumerate(change.objects):
+        if key not in objects:
+            objects.append(key)
+        place[number] = objects.index(key)
 
     def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
-        return {
-            name: piece.model_copy(update={"object": piece.object + objects})
-            for name, piece in pieces.items()
-        }
+        return {n: p.model_copy(update={"object": place[p.object]}) for n, p in pieces.items()}
 
-    if not objects or not (outcome.outputs or outcome.made):
-        return outcome
-    return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})
+    new = {
+        o.index: o.model_copy(update={"outputs": moved(o.outputs), "made": moved(o.made)})
+        for o in change.outcomes
+        if o.index not in head.ended
+    }
+    outcomes = sorted((*head.outcomes, *new.values()), key=lambda o: o.index)
+    attempts = {a.index: a for a in head.attempts}
+    for attempt in change.attempts:
+        if attempt.executions > executions_of(head, attempt.index):
+            attempts[attempt.index] = attempt
+    ended = head.ended | new.keys()
+    known = {child.name for child in head.children}
+    children = [c for c in change.children if c.name not in known and c.element in new]
+    return head.model_copy(
+        update={
+            "outcomes": tuple(outcomes),
+            "objects": tuple(objects),
+            "attempts": tuple(attempts[i] for i in sorted(attempts) if i not in ended),
+            "children": (*head.children, *children),
+        }
+    )

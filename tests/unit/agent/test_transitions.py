@@ -1,148 +1,145 @@
-"""Successors of a head: outcomes stand, epochs rise, Done means all; driven by a random history."""
+"""What a successor keeps of its head, by property; how a loss is charged, by example."""
 
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from armonik_agent import transitions
-from armonik_sdk.api.const import FailureReason
-from armonik_sdk.api.records import Attempt, Outcome, OutcomeKind, Owner, Piece, Record, RecordKind
+from armonik_agent.transitions import (
+    MAX_TAKEOVERS,
+    Cause,
+    Change,
+    cancelled,
+    charge,
+    dispatched,
+    progressed,
+    released,
+    shorten,
+)
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import (
+    MAX_ERROR_BYTES,
+    Attempt,
+    Outcome,
+    OutcomeKind,
+    Owner,
+    Piece,
+    Record,
+    RecordKind,
+)
 
-ME = Owner(pod="a", process="1")
-OTHER = Owner(pod="b", process="2")
-SIZE = 4
-MAX_RETRIES = 1
+ME = Owner(pod="me", process="1")
+SIZE = 6
+indexes = st.integers(0, SIZE - 1)
 
 
-def _submitted(end: int = SIZE) -> Record:
-    return Record(record_id="0", kind=RecordKind.SUBMITTED, start=0, end=end, n=1)
+def _piece(place: int) -> Piece:
+    return Piece(object=place, length=1, sha256="0" * 64)
 
 
-def _completed(index: int, key_index: int = 0) -> Outcome:
-    piece = Piece(object=key_index, length=1, sha256="0" * 64)
-    return Outcome(index=index, kind=OutcomeKind.COMPLETED, outputs={"result": piece})
-
-
-class History(RuleBasedStateMachine):
-    """Any history of one run, as agents may write it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = _submitted()
-        self.seen: dict[int, tuple[Outcome, str | None]] = {}
-        self.epoch = 0
-        self.objects = 0
-
-    def _append(self, record: Record) -> None:
-        assert record.record_id != self.head.record_id
-        self.head = record
-
-    @precondition(lambda self: not self.head.kind.terminal)
-    @rule(owner=st.sampled_from([ME, OTHER]), gone=st.booleans())
-    def dispatch(self, owner: Owner, gone: bool) -> None:
-        self._append(transitions.dispatched(self.head, owner, owner_gone=gone, max_retries=MAX_RETRIES))
-
-    @precondition(lambda self: self.head.kind in (RecordKind.DISPATCHED, RecordKind.PROGRESS))
-    @rule(
-        indexes=st.sets(st.integers(0, SIZE - 1), max_size=2),
-        failed=st.none() | st.integers(0, SIZE - 1),
-        release=st.booleans(),
+@st.composite
+def changes(draw: st.DrawFn) -> Change:
+    objects = tuple(draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True)))
+    ended = draw(st.sets(indexes))
+    places = st.integers(0, len(objects) - 1)
+    outcomes = tuple(
+        Outcome(index=i, kind=OutcomeKind.COMPLETED, outputs={"o": _piece(draw(places))})
+        for i in sorted(ended)
     )
-    def commit(self, indexes: set[int], failed: int | None, release: bool) -> None:
-        key = f"object-{self.objects}"
-        self.objects += 1
-        attempts = [] if failed is None else [Attempt(index=failed, executions=1)]
-        write = transitions.released if release else transitions.progress
-        self._append(
-            write(self.head, outcomes=[_completed(i) for i in indexes], objects=[key], attempts=attempts)
-        )
-
-    @precondition(lambda self: not self.head.kind.terminal)
-    @rule()
-    def cancel(self) -> None:
-        self._append(transitions.cancelled(self.head, "asked"))
-
-    @precondition(lambda self: self.head.kind.terminal)
-    @rule()
-    def begin_again(self) -> None:
-        self.head, self.seen, self.epoch = _submitted(), {}, 0
-
-    @invariant()
-    def outcomes_stand(self) -> None:
-        for outcome in self.head.outcomes:
-            piece = outcome.outputs.get("result")
-            now = (outcome, self.head.ref(piece).key if piece else None)
-            assert self.seen.setdefault(outcome.index, now) == now
-        assert set(self.seen) == self.head.ended
-
-    @invariant()
-    def epochs_rise(self) -> None:
-        assert self.head.epoch >= self.epoch
-        self.epoch = self.head.epoch
-
-    @invariant()
-    def the_record_is_terminal_when_all_have_ended(self) -> None:
-        assert self.head.kind.terminal == (len(self.head.ended) == SIZE)
-
-    @invariant()
-    def attempts_are_of_what_has_not_ended_and_bounded(self) -> None:
-        assert not {attempt.index for attempt in self.head.attempts} & self.head.ended
-        assert all(attempt.executions <= MAX_RETRIES for attempt in self.head.attempts)
-
-    @invariant()
-    def owned_records_have_an_owner(self) -> None:
-        assert not self.head.kind.owned or self.head.owner is not None
+    attempts = tuple(Attempt(index=i, executions=draw(st.integers(1, 3))) for i in draw(st.sets(indexes)))
+    return Change(outcomes=outcomes, objects=objects, attempts=attempts)
 
 
-TestHistory = History.TestCase
+@st.composite
+def heads(draw: st.DrawFn) -> Record:
+    start = Record(record_id="r", kind=RecordKind.DISPATCHED, start=0, end=SIZE, n=1, epoch=3, owner=ME)
+    head = progressed(start, draw(changes()))
+    noted = draw(st.sets(indexes))
+    return head.model_copy(update={"cancel": str(Ranges.indexes(noted))})
 
 
-def test_a_dead_owner_is_charged_for_the_element_it_ran() -> None:
-    held = transitions.progress(
-        transitions.dispatched(_submitted(), OTHER, owner_gone=False, max_retries=1), running=2
-    )
-    taken = transitions.dispatched(held, ME, owner_gone=True, max_retries=1)
-    assert [(a.index, a.executions) for a in taken.attempts] == [(2, 1)]
-    again = transitions.dispatched(
-        transitions.progress(taken, running=2), OTHER, owner_gone=True, max_retries=1
-    )
-    assert [(o.index, o.reason) for o in again.outcomes] == [(2, FailureReason.ATTEMPTS_EXHAUSTED)]
+def _where(record: Record) -> dict[int, tuple[OutcomeKind, str]]:
+    return {
+        o.index: (o.kind, record.objects[o.outputs["o"].object] if o.outputs else "") for o in record.outcomes
+    }
 
 
-def test_with_several_left_and_none_named_nobody_is_charged() -> None:
-    held = transitions.dispatched(_submitted(), OTHER, owner_gone=False, max_retries=0)
-    assert transitions.dispatched(held, ME, owner_gone=True, max_retries=0).attempts == ()
+@given(heads(), changes())
+def test_an_outcome_is_set_once_and_points_at_its_object(head: Record, change: Change) -> None:
+    after = progressed(head, change)
+    before, now = _where(head), _where(after)
+    assert now.items() >= before.items()
+    for outcome in change.outcomes:
+        if outcome.index not in before and outcome.index not in Ranges.parse(head.cancel):
+            assert now[outcome.index][1] == change.objects[outcome.outputs["o"].object]
+    assert (after.kind is RecordKind.DONE) == (not after.remaining)
 
 
-def test_the_only_element_left_is_charged_and_zero_retries_means_one_execution() -> None:
-    held = transitions.dispatched(_submitted(1), OTHER, owner_gone=False, max_retries=0)
-    ended = transitions.dispatched(held, ME, owner_gone=True, max_retries=0)
-    assert ended.kind is RecordKind.DONE
-    assert ended.outcomes[0].attempts == 1
+@given(heads(), changes())
+def test_an_operators_note_stands_before_the_commit(head: Record, change: Change) -> None:
+    after = progressed(head, change)
+    for index in Ranges.parse(head.cancel):
+        if index not in head.ended:
+            assert _where(after)[index][0] is OutcomeKind.CANCELLED
 
 
-def test_unexplained_takeovers_charge_nobody_and_are_bounded() -> None:
-    head = _submitted()
-    owners = [ME, OTHER] * transitions.MAX_TAKEOVERS
-    for count, owner in enumerate(owners):
-        head = transitions.dispatched(head, owner, owner_gone=False, max_retries=0)
-        assert head.takeovers == count
-        if head.kind.terminal:
-            break
-    assert {outcome.reason for outcome in head.outcomes} == {FailureReason.LEASE_LOST}
-    assert head.takeovers == transitions.MAX_TAKEOVERS + 1
+@given(heads(), changes())
+def test_offering_a_commit_twice_changes_nothing_more(head: Record, change: Change) -> None:
+    once = progressed(head, change)
+    assert _where(progressed(once, change)) == _where(once)
+    assert progressed(once, change).attempts == once.attempts
 
 
-def test_the_operators_note_names_what_has_not_ended() -> None:
-    held = transitions.dispatched(_submitted(), ME, owner_gone=False, max_retries=0)
-    noted = transitions.progress(held, outcomes=[_completed(1)], objects=["o"]).model_copy(
-        update={"kind": RecordKind.CANCEL_REQUESTED, "cancel": "1-2"}
-    )
-    assert transitions.asked_to_cancel(noted) == (2,)
+@given(heads(), changes())
+def test_every_successor_keeps_the_run_and_gets_an_id_of_its_own(head: Record, change: Change) -> None:
+    successors = [
+        progressed(head, change),
+        released(head, change),
+        cancelled(head, change),
+        *(dispatched(head, ME, cause, lambda _: 3, 0.0) for cause in Cause),
+    ]
+    assert len({s.record_id for s in (head, *successors)}) == len(successors) + 1
+    for after in successors:
+        assert (after.start, after.end, after.n) == (head.start, head.end, head.n)
+        assert after.epoch in (head.epoch, head.epoch + 1)
+        assert not {a.index for a in after.attempts} & after.ended
+        assert not after.kind.terminal or not after.remaining
 
 
-@given(st.text(max_size=6000))
-def test_error_texts_are_clipped_to_whole_characters(text: str) -> None:
-    clipped = transitions.clip(text)
-    assert len(clipped.encode()) <= 4096
-    assert clipped == text or text.startswith(clipped[:-1])
+def _single(**fields: object) -> Record:
+    head = Record(record_id="r", kind=RecordKind.DISPATCHED, start=0, end=1, n=1, epoch=1, owner=ME)
+    return head.model_copy(update=fields)
+
+
+def test_a_lost_process_is_charged_to_the_only_element_until_none_is_allowed() -> None:
+    first = dispatched(_single(), ME, Cause.OWNER_GONE, lambda _: 1, 0.0)
+    assert (first.kind, first.attempts[0].executions) == (RecordKind.DISPATCHED, 1)
+    second = dispatched(first, ME, Cause.OWNER_GONE, lambda _: 1, 0.0)
+    assert (second.kind, second.outcomes[0].reason) == (RecordKind.DONE, "AttemptsExhausted")
+
+
+def test_of_several_elements_only_the_named_one_is_charged() -> None:
+    head = _single(end=3)
+    assert dispatched(head, ME, Cause.OWNER_GONE, lambda _: 3, 0.0).attempts == ()
+    named = head.model_copy(update={"running": 2})
+    after = dispatched(named, ME, Cause.OWNER_GONE, lambda _: 3, 0.0)
+    assert [(a.index, a.executions) for a in after.attempts] == [(2, 1)]
+
+
+def test_unexplained_takeovers_have_a_bound_of_their_own() -> None:
+    head = _single()
+    for _ in range(MAX_TAKEOVERS):
+        head = dispatched(head, ME, Cause.UNEXPLAINED, lambda _: 0, 0.0)
+        assert head.kind is RecordKind.DISPATCHED
+    last = dispatched(head, ME, Cause.UNEXPLAINED, lambda _: 0, 0.0)
+    assert (last.kind, last.outcomes[0].reason) == (RecordKind.DONE, "LeaseLost")
+
+
+def test_executions_are_bounded_by_the_retries() -> None:
+    head, executions = _single(), 0
+    while not head.kind.terminal:
+        head = progressed(head, charge(head, 0, "crash", 2, 0.0))
+        executions += 1
+    assert (executions, head.outcomes[0].attempts) == (3, 3)
+
+
+def test_error_texts_are_cut_between_characters() -> None:
+    assert shorten("é" * MAX_ERROR_BYTES) == "é" * (MAX_ERROR_BYTES // 2)

@@ -1,0 +1,47 @@
+"""`/livez`, `/readyz` and `/metrics`."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """What the agent counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.elements = Counter(
+            "armonik_agent_elements", "Elements that ended here.", ["outcome"], registry=self.registry
+        )
+        self.failures = Counter(
+            "armonik_agent_failed_executions", "Executions that are retried.", registry=self.registry
+        )
+        self.seconds = Histogram(
+            "armonik_agent_execution_seconds", "Duration of executions.", registry=self.registry
+        )
+        self.running = Gauge("armonik_agent_runs", "Runs held now.", registry=self.registry)
+        self.fenced = Counter("armonik_agent_fenced", "Runs lost to another owner.", registry=self.registry)
+
+
+async def serve_http(metrics: Metrics, ready: Callable[[], bool], port: int) -> web.AppRunner:
+    """Listen on all addresses; the caller cleans the runner up."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        fine = ready()
+        return web.Response(text="ok\n" if fine else "not ready\n", status=200 if fine else 503)
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), content_type="text/plain")
+
+    app = web.Application()
+    app.add_routes(
+        [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", scrape)],
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, None, port).start()
+    return runner
