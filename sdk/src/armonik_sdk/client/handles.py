@@ -26,6 +26,7 @@ from armonik_sdk.api.kinds.status import Status
 from armonik_sdk.api.names import result_id, result_key
 from armonik_sdk.api.records import ResultState
 from armonik_sdk.client.connection import Connection
+from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import ResultAborted, ResultDeleted, WaitTimeout
 from armonik_sdk.client.kube import PARTITIONS, SESSIONS, TASKS, Kind
 from armonik_sdk.client.manifest import Data, Draft, Element, dependencies, plan
@@ -239,7 +240,7 @@ class TaskHandle(Handle[Task]):
             ResultAborted: an element ended without it; the others can be read one by one.
             WaitTimeout: the time, in seconds, is over.
         """
-        deadline = _Deadline(timeout)
+        deadline = Deadline(timeout)
         link = await self._connection.link()
         pattern = f"{self.namespace}.{await self.session_uid()}.{self.uid}.*"
         seen: set[int] = set()
@@ -325,7 +326,7 @@ class ResultHandle:
             ResultDeleted: its data was removed.
             WaitTimeout: the time, in seconds, is over.
         """
-        deadline = _Deadline(timeout)
+        deadline = Deadline(timeout)
         link = await self._task.connection.link()
         runs, own = await self._keys()
         finished = False
@@ -366,25 +367,6 @@ class ResultHandle:
         session = await self._task.session_uid()
         namespace = self._task.namespace
         return f"{namespace}.{session}.{self._task.uid}.*", result_key(namespace, session, self.id)
-
-
-class _Deadline:
-    """What is left of a time that several steps share."""
-
-    def __init__(self, timeout: float | None) -> None:
-        self._timeout = timeout
-        self._end = None if timeout is None else asyncio.get_running_loop().time() + timeout
-
-    def rest(self) -> float | None:
-        """Seconds left; None without an end."""
-        return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())
-
-    def left(self, most: float, what: str) -> float:
-        """Seconds left, at most so many; raises WaitTimeout when there are none."""
-        rest = self.rest()
-        if rest is not None and rest <= 0:
-            raise WaitTimeout(f"{what}: not there after {self._timeout} s")
-        return most if rest is None else min(most, rest)
 
 
 def _dependency(needed: "TaskHandle | ResultHandle | Dependency") -> Dependency:
