@@ -6,7 +6,8 @@ from pathlib import Path
 # Tests are imported by path, not as packages; helpers beside them are found here.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from api_requests import api
 from apiserver import apiserver, namespace
 from servers import credentials, nats_client, nats_server, s3_endpoint
 
-__all__ = ["apiserver", "credentials", "namespace", "nats_client", "nats_server", "s3_endpoint"]
+__all__ = ["api", "apiserver", "credentials", "namespace", "nats_client", "nats_server", "s3_endpoint"]

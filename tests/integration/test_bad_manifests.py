@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from apiserver import ApiServer
-from bad_manifests import BAD, Bad, pods, session, task
+from bad_manifests import BAD
+from manifests import Bad, pods, session, task
 
 from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import Partition, Session, Task

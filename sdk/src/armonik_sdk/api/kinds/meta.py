@@ -59,7 +59,7 @@ class Condition(ApiModel):
 
 
 class Resource(ApiModel):
-    """Base of Session, Task and Partition. `KIND` is the only kind it accepts."""
+    """Base of Session, Task and Partition; each accepts its own kind only."""
 
     api_version: str = GROUP_VERSION
     kind: str = ""
