@@ -1,0 +1,26 @@
+"""A worker of PyPI `armonik`, unchanged, whose payload says what it should do."""
+
+from armonik.common import Output, TaskDefinition
+from armonik.worker import TaskHandler, armonik_worker
+
+
+@armonik_worker()
+def processor(task: TaskHandler) -> Output:
+    what = task.payload.decode()
+    if what == "error":
+        return Output("refused by the worker")
+    if what == "raise":
+        raise RuntimeError("crashed")
+    if what == "children":
+        made = task.create_results({"child payload": b"echo"})["child payload"]
+        task.submit_tasks(
+            [TaskDefinition(payload_id=made.result_id, expected_output_ids=task.expected_results)]
+        )
+    elif what != "nothing":
+        inputs = b"".join(task.data_dependencies[name] for name in sorted(task.data_dependencies))
+        task.send_results(dict.fromkeys(task.expected_results, task.payload + b"|" + inputs))
+    return Output()
+
+
+if __name__ == "__main__":
+    processor.run()

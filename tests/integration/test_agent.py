@@ -1,0 +1,191 @@
+"""The agent between a real nats-server, a real object store and an unchanged worker of PyPI `armonik`."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from armonik_agent.__main__ import serve
+from armonik_agent.settings import Settings
+from armonik_sdk.api.kinds import ObjectRef, TaskOptions
+from armonik_sdk.api.messages import ElementSpec, RunMessage
+from armonik_sdk.api.names import CONTROL, RunId, control_key, pod_key
+from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
+from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.journal import Journal
+from armonik_sdk.dataplane.kv import Bucket
+from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.queue import publish_run, queued
+from armonik_sdk.dataplane.topology import ensure_consumer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def cache() -> Iterator[Path]:
+    """A short path: unix sockets allow 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="ak"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def worker(cache: Path) -> Iterator[None]:
+    env = os.environ | {
+        "ComputePlane__WorkerChannel__Address": str(cache / "armonik_worker.sock"),
+        "ComputePlane__AgentChannel__Address": str(cache / "armonik_agent.sock"),
+    }
+    with (cache / "worker.log").open("wb") as log:
+        script = Path(__file__).parent / "agent_worker.py"
+        process = subprocess.Popen([sys.executable, str(script)], env=env, stdout=log, stderr=log)
+    yield
+    process.terminate()
+    process.wait(timeout=20)
+
+
+@dataclass
+class Bench:
+    client: Client
+    journal: Journal
+    store: S3Store
+    control: Bucket[Control]
+    draining: asyncio.Event
+    agent: "asyncio.Task[None]"
+
+    async def submit(
+        self, payload: str, end: int = 1, head: dict[str, Any] | None = None, **fields: Any
+    ) -> RunId:
+        run = RunId("ns", str(uuid.uuid4()), str(uuid.uuid4()), 0)
+        key = control_key("ns", run.session)
+        await self.control.put(key, Control(state=fields.pop("state", DesiredState.RUNNING)))
+        ref = await self.store.put(f"ns/{run.session}/{run.task}/payloads", payload.encode())
+        message = RunMessage(
+            namespace="ns",
+            session=run.session,
+            task=run.task,
+            task_name="job",
+            partition="p",
+            start=0,
+            end=end,
+            n=1,
+            single=end == 1,
+            payload=ref,
+            **fields,
+        )
+        record = Record(record_id=uuid.uuid4().hex, kind=RecordKind.SUBMITTED, start=0, end=end, n=1)
+        sequence = await self.journal.submit(run, record)
+        if head:
+            taken = record.model_copy(update={"record_id": uuid.uuid4().hex, **head})
+            await self.journal.append(run, taken, sequence)
+        await publish_run(self.client, run, "p", message)
+        return run
+
+    async def ended(self, run: RunId) -> Record:
+        while True:
+            head = await self.journal.head(run)
+            assert head is not None
+            if head.record.kind.terminal:
+                return head.record
+            assert not self.agent.done(), self.agent.exception()
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def bench(
+    credentials: Credentials, nats_client: Client, cache: Path, worker: None
+) -> AsyncIterator[Bench]:
+    await ensure_consumer(nats_client, "ns", "p")
+    store = S3Store(credentials)
+    await store.ensure_bucket()
+    settings = Settings(
+        pod_uid=str(uuid.uuid4()), pod_name="pod-0", namespace="ns", partition="p", cache=cache, http_port=0
+    )
+    draining = asyncio.Event()
+    agent = asyncio.create_task(serve(settings, credentials, draining))
+    control = Bucket(nats_client, CONTROL, Control)
+    yield Bench(nats_client, Journal(nats_client), store, control, draining, agent)
+    draining.set()
+    await agent
+
+
+async def test_a_run_is_executed_and_its_output_can_be_read(bench: Bench) -> None:
+    run = await bench.submit("hello")
+    done = await bench.ended(run)
+    assert done.kind is RecordKind.DONE
+    outcome = done.outcomes[0]
+    assert (outcome.kind, outcome.attempts) == (OutcomeKind.COMPLETED, 1)
+    assert await bench.store.get(done.ref(outcome.outputs["result"])) == b"hello|"
+    bench.draining.set()
+    await bench.agent
+    assert await queued(bench.client) == set()
+
+
+async def test_every_element_of_a_run_gets_its_own_payload_and_dependencies(bench: Bench) -> None:
+    given = await bench.store.put(f"ns/{uuid.uuid4()}", b"onetwo")
+    part = ObjectRef(key=given.key, offset=3, length=3)
+    run = await bench.submit(
+        "same",
+        end=3,
+        outputs=("a", "b"),
+        dependencies=("dep",),
+        locators={"dep": given},
+        elements={1: ElementSpec(payload=part), 2: ElementSpec(payload=part, dependencies=("lost",))},
+    )
+    done = await bench.ended(run)
+    first, second, third = done.outcomes
+    assert await bench.store.get(done.ref(first.outputs["b"])) == b"same|onetwo"
+    assert await bench.store.get(done.ref(second.outputs["a"])) == b"two|onetwo"
+    assert (third.kind, third.reason) == (OutcomeKind.ERROR, "InputMissing")
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "attempts", "text"),
+    [
+        ("error", "WorkerError", 1, "refused by the worker"),
+        ("nothing", "OutputMissing", 1, "never written"),
+        ("raise", "AttemptsExhausted", 2, "INTERNAL"),
+    ],
+)
+async def test_a_failure_is_told_apart(
+    bench: Bench, payload: str, reason: str, attempts: int, text: str
+) -> None:
+    run = await bench.submit(payload, options=TaskOptions(max_retries=1))
+    outcome = (await bench.ended(run)).outcomes[0]
+    assert (outcome.kind, outcome.reason, outcome.attempts) == (OutcomeKind.ERROR, reason, attempts)
+    assert text in outcome.message
+
+
+async def test_sub_tasks_are_committed_with_their_parent(bench: Bench) -> None:
+    done = await bench.ended(await bench.submit("children"))
+    (outcome,), (child,) = done.outcomes, done.children
+    assert outcome.kind is OutcomeKind.COMPLETED
+    assert outcome.outputs == {}
+    assert len(outcome.delegated) == 1
+    assert child.count == 1
+    size = await bench.store.stat(child.items)
+    items = await bench.store.get(ObjectRef(key=child.items, length=size))
+    assert next(iter(outcome.made)).encode() in items
+
+
+async def test_a_cancelled_sessions_run_never_starts(bench: Bench) -> None:
+    done = await bench.ended(await bench.submit("hello", state=DesiredState.CANCELLED))
+    assert done.kind is RecordKind.CANCELLED
+    assert (done.epoch, done.outcomes[0].kind) == (0, OutcomeKind.CANCELLED)
+
+
+async def test_a_run_whose_owners_pod_is_gone_is_taken_over_and_charged(bench: Bench) -> None:
+    await bench.control.put(pod_key("ns", "dead"), Control(state=DesiredState.GONE))
+    owner = Owner(pod="dead", process="x")
+    run = await bench.submit("hello", head={"kind": RecordKind.DISPATCHED, "owner": owner, "epoch": 1})
+    done = await bench.ended(run)
+    assert (done.epoch, done.outcomes[0].attempts) == (2, 2)
