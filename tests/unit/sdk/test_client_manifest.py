@@ -103,10 +103,10 @@ def test_an_element_has_its_own_options_and_dependencies() -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"count": 0}, "count"),
+        ({"count": 0}, "spec.count"),
         ({"items": []}, "items"),
         ({"count": 2, "items": ["1"]}, "at most one of count, items, itemsRef"),
-        ({"outputs": ["a", "a"]}, "outputs"),
+        ({"outputs": ["a", "a"]}, "spec.outputs"),
         ({"depends_on": [Dependency(task="work")]}, "depend on itself"),
     ],
 )

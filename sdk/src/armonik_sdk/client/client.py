@@ -8,7 +8,6 @@ from typing import Self
 from pydantic import ValidationError
 
 from armonik_sdk.api.const import SERVICE_CONFIGURATION
-from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import (
     ObjectMeta,
     Partition,
@@ -19,9 +18,10 @@ from armonik_sdk.api.kinds import (
     TaskOptions,
 )
 from armonik_sdk.client.connection import Connection
-from armonik_sdk.client.errors import AlreadyExists, NotFound, Refused
+from armonik_sdk.client.errors import AlreadyExists, NotFound
 from armonik_sdk.client.handles import PartitionHandle, SessionHandle, TaskHandle
 from armonik_sdk.client.kube import CONFIG_MAPS, PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_sdk.client.manifest import refused
 
 
 class Client:
@@ -110,7 +110,7 @@ class Client:
                 spec=SessionSpec.model_validate(fields),
             )
         except ValidationError as error:
-            raise Refused(str(InvalidManifest.from_validation("Session", error))) from error
+            raise refused("Session", error) from error
         made = await self._connection.kube.create(SESSIONS, self.namespace, session.to_object())
         return SessionHandle(self._connection, Session.from_object(made))
 

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from armonik_sdk.api.const import MAX_INLINE_BYTES, MAX_ITEMS, MAX_SPEC_BYTES
-from armonik_sdk.api.errors import InvalidManifest
+from armonik_sdk.api.errors import FieldProblem, InvalidManifest
 from armonik_sdk.api.kinds import (
     Dependency,
     Item,
@@ -118,7 +118,7 @@ def plan(draft: Draft) -> Plan:
             if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
                 return found
     except ValidationError as error:
-        raise Refused(str(InvalidManifest.from_validation("Task", error))) from error
+        raise refused("Task", error) from error
     raise Refused(f"the spec of task {draft.name} is above {MAX_SPEC_BYTES} bytes: name fewer dependencies")
 
 
@@ -196,3 +196,26 @@ def dependencies(needed: Iterable[Dependency]) -> list[Dependency]:
         if dependency not in kept:
             kept.append(dependency)
     return kept
+
+
+_PLACES: Final = {
+    "ObjectMeta": "metadata",
+    "SessionSpec": "spec",
+    "TaskSpec": "spec",
+    "Item": "spec.items[]",
+    "Payload": "payload",
+}
+"""Where the models that are built one by one stand in a manifest."""
+
+
+def refused(kind: str, error: ValidationError) -> Refused:
+    """The error with the path of each field at fault."""
+    place = _PLACES.get(error.title, "")
+    problems = InvalidManifest.from_validation(kind, error).problems
+    return Refused(
+        str(
+            InvalidManifest(
+                kind, [FieldProblem(".".join(filter(None, (place, p.field))), p.message) for p in problems]
+            )
+        )
+    )

@@ -1,0 +1,215 @@
+"""The Python client against a real apiserver, NATS and S3; the test plays the operator."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from nats.aio.client import Client as NatsClient
+
+from armonik_operator.adapters.kube import SECRETS, TASKS, Kube
+from armonik_sdk.api.const import CLIENT_SECRET
+from armonik_sdk.api.names import RESULTS, result_key
+from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.client import (
+    AlreadyExists,
+    Client,
+    NotConnected,
+    NotFound,
+    Refused,
+    ResultAborted,
+    TaskHandle,
+    WaitTimeout,
+    link,
+)
+from armonik_sdk.client import (
+    ResultState as PublicState,
+)
+from armonik_sdk.dataplane import topology
+from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.kv import Bucket
+from armonik_sdk.dataplane.objects import S3Store
+
+pytestmark = pytest.mark.integration
+WAIT = 60.0
+
+
+@pytest.fixture
+async def kube(apiserver: Any) -> AsyncIterator[Kube]:
+    kube = await Kube.connect(str(apiserver.kubeconfig))
+    yield kube
+    await kube.close()
+
+
+@pytest.fixture
+async def store(credentials: Credentials) -> S3Store:
+    store = S3Store(credentials)
+    await store.ensure_bucket()
+    return store
+
+
+@pytest.fixture
+async def client(
+    apiserver: Any,
+    kube: Kube,
+    namespace: str,
+    credentials: Credentials,
+    nats_client: NatsClient,
+    store: S3Store,
+) -> AsyncIterator[Client]:
+    await topology.ensure(nats_client)
+    values = {
+        name.replace("_", "-"): str(getattr(credentials, name)) for name in Credentials.__dataclass_fields__
+    }
+    values["s3-secure"] = str(credentials.s3_secure).lower()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CLIENT_SECRET}, "stringData": values}
+    await kube.create(SECRETS, secret, namespace)
+    async with await Client.connect(namespace, kubeconfig=str(apiserver.kubeconfig)) as client:
+        yield client
+
+
+def outcome(index: int, data: bytes, offset: int = 0, *, inline: bool = False) -> Outcome:
+    piece = Piece(
+        object=0,
+        offset=offset,
+        length=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        inline=base64.b64encode(data).decode() if inline else None,
+    )
+    return Outcome(index=index, kind=OutcomeKind.COMPLETED, outputs={"result": piece})
+
+
+async def finish(kube: Kube, task: TaskHandle, reason: str, message: str = "") -> None:
+    finished = {
+        "type": "Finished",
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    body = {"status": {"conditions": [finished]}}
+    await kube.patch(TASKS, task.name, body, task.namespace, status=True)
+
+
+async def commit(nats_client: NatsClient, task: TaskHandle, start: int, run: RunResults) -> None:
+    key = f"{task.namespace}.{await task.session_uid()}.{task.uid}.{start}"
+    await Bucket(nats_client, RESULTS, RunResults).put(key, run)
+
+
+async def test_a_result_is_returned_once_it_is_committed(client: Client, nats_client: NatsClient) -> None:
+    session = await client.create_session("demo")
+    task = await session.submit("7", name="square")
+    assert (await task.read()).spec.payload.inline == "7"
+    assert await task.output().status() is PublicState.CREATED
+    waiting = asyncio.create_task(task.result(timeout=WAIT))
+    run = RunResults(sequence=1, end=1, outcomes=(outcome(0, b"49", inline=True),), objects=("k",), done=True)
+    await commit(nats_client, task, 0, run)
+    assert await waiting == b"49"
+    assert await task.output().status() is PublicState.COMPLETED
+
+
+async def test_results_of_many_elements_come_from_packs_and_from_sub_tasks(
+    client: Client, nats_client: NatsClient, store: S3Store
+) -> None:
+    session = await client.create_session("demo")
+    task = await session.submit(items=[str(i) for i in range(5)])
+    await store.put("pack-0", b"zeroone")
+    await store.put("pack-3", b"threefour")
+    await store.put("child", b"two")
+    handed = task.output(2).id
+    first = RunResults(
+        sequence=1,
+        end=3,
+        outcomes=(
+            outcome(0, b"zero"),
+            outcome(1, b"one", 4),
+            Outcome(index=2, kind=OutcomeKind.COMPLETED, delegated=(handed,)),
+        ),
+        objects=("pack-0",),
+        done=True,
+    )
+    await commit(nats_client, task, 0, first)
+
+    async def collect() -> dict[int, bytes]:
+        return {index: data async for index, data in task.results(timeout=WAIT)}
+
+    collecting = asyncio.create_task(collect())
+    second = RunResults(
+        sequence=2,
+        end=5,
+        outcomes=(outcome(3, b"three"), outcome(4, b"four", 5)),
+        objects=("pack-3",),
+        done=True,
+    )
+    await commit(nats_client, task, 3, second)
+    entry = ResultEntry(state=ResultState.COMPLETED, ref={"key": "child", "offset": 0, "length": 3})
+    key = result_key(client.namespace, session.uid, handed)
+    await Bucket(nats_client, RESULTS, ResultEntry).put(key, entry)
+    assert await collecting == {0: b"zero", 1: b"one", 2: b"two", 3: b"three", 4: b"four"}
+
+
+async def test_waiting_ends_with_the_condition(client: Client, kube: Kube) -> None:
+    task = await (await client.create_session("demo")).submit("7")
+    waiting = asyncio.create_task(task.wait(WAIT))
+    await finish(kube, task, "Succeeded")
+    assert (await waiting).conditions[0].reason == "Succeeded"
+    again = await client.task(task.name)
+    assert (await again.wait(WAIT)).conditions[0].reason == "Succeeded"
+
+
+async def test_a_task_that_ended_without_a_result_says_why(client: Client, kube: Kube) -> None:
+    task = await (await client.create_session("demo")).submit("7")
+    waiting = asyncio.create_task(task.result(timeout=WAIT))
+    await finish(kube, task, "Failed", "the dependency was aborted")
+    with pytest.raises(ResultAborted, match="the dependency was aborted"):
+        await waiting
+
+
+async def test_a_task_deleted_while_it_is_awaited_is_not_found(client: Client) -> None:
+    task = await (await client.create_session("demo")).submit("7")
+    waiting = asyncio.create_task(task.wait(WAIT))
+    await task.delete()
+    with pytest.raises(NotFound):
+        await waiting
+    await task.delete()
+
+
+async def test_a_wait_that_is_over_leaves_the_task_alone(client: Client) -> None:
+    task = await (await client.create_session("demo")).submit("7")
+    with pytest.raises(WaitTimeout, match="not finished"):
+        await task.wait(0.2)
+    with pytest.raises(WaitTimeout):
+        await task.result(timeout=0.2)
+    assert (await task.read()).metadata.uid == task.uid
+
+
+async def test_large_payloads_stand_in_the_store_before_the_task_does(client: Client, store: S3Store) -> None:
+    task = await (await client.create_session("demo")).submit(items=[b"a" * 40_000, b"b" * 40_000])
+    items = (await task.read()).spec.items
+    assert items is not None
+    stored = [await store.get(item.payload.object) for item in items]
+    assert stored == [b"a" * 40_000, b"b" * 40_000]
+
+
+async def test_what_the_cluster_refuses_is_told_with_its_field(client: Client) -> None:
+    session = await client.create_session("demo")
+    with pytest.raises(AlreadyExists, match="demo"):
+        await client.create_session("demo", partitions=["other"])
+    with pytest.raises(Refused, match=r"metadata\.name"):
+        await session.submit("7", name="Not_A_Label")
+    with pytest.raises(NotFound, match="nothing"):
+        await client.session("nothing")
+    await session.delete()
+
+
+async def test_without_credentials_the_client_says_what_is_missing(
+    apiserver: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.5)
+    async with await Client.connect(namespace, kubeconfig=str(apiserver.kubeconfig)) as client:
+        task = await (await client.create_session("demo")).submit("7")
+        with pytest.raises(NotConnected, match="armonik-client"):
+            await task.result(timeout=WAIT)
