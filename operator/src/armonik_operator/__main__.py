@@ -1,0 +1,60 @@
+"""`python -m armonik_operator`: the operator's process."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import kopf
+from kopf._core.engines.peering import Identity
+
+from armonik_operator.controller import Controller
+from armonik_operator.errors import InvalidSetting
+from armonik_operator.handlers import make_registry
+from armonik_operator.settings import Settings
+from armonik_sdk.logs import configure_logs
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> int:
+    """Run until told to stop; the exit code is not 0 when the operator ended by itself."""
+    identity = os.environ.get("POD_NAME") or f"local-{os.getpid()}"
+    controller = Controller(settings, identity)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(controller.run())
+    work.add_done_callback(lambda _: stop.set())
+    await kopf.operator(
+        registry=make_registry(controller),
+        standalone=True,
+        identity=Identity(identity),  # else kopf looks the user up, and an arbitrary uid has no name
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+        stop_flag=stop,
+    )
+    failed = work.done()
+    work.cancel()
+    results = await asyncio.gather(work, return_exceptions=True)
+    if failed:
+        log.critical("the operator ends: %r", results[0], exc_info=results[0] or None)
+    return 1 if failed else 0
+
+
+def main() -> int:
+    """Read the environment and run."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except InvalidSetting as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    configure_logs(settings.log_level)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

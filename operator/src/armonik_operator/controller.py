@@ -1,0 +1,283 @@
+"""The operator's life: Lease, Secrets, servers, replay, then work until the end."""
+
+import asyncio
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from armonik_operator import lease
+from armonik_operator.adapters.kube import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS, TASKS, Kube
+from armonik_operator.crds import apply_crds
+from armonik_operator.errors import KubeUnavailable, NotFound
+from armonik_operator.folding import FoldLoop
+from armonik_operator.partitions import PartitionWorker
+from armonik_operator.resources import secrets as build
+from armonik_operator.sessions import SessionWorker
+from armonik_operator.settings import Settings
+from armonik_operator.state import Key, Named, Servers, State
+from armonik_operator.tasks import TaskWorker
+from armonik_operator.workqueue import WorkQueue
+from armonik_sdk.api.errors import InvalidManifest
+from armonik_sdk.api.kinds import Partition, Session, Task
+from armonik_sdk.api.messages import PodEvent
+from armonik_sdk.api.names import JOURNAL, RunId
+from armonik_sdk.api.records import RecordKind
+from armonik_sdk.dataplane import topology
+from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.dataplane.errors import DataPlaneError, StoreUnavailable
+from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.queue import queued
+
+log = logging.getLogger(__name__)
+
+WORKERS = 16
+SWEEP = 60.0
+INVENTORY = 600.0
+_KINDS = {
+    "serviceaccounts": SERVICE_ACCOUNTS,
+    "secrets": SECRETS,
+    "configmaps": CONFIG_MAPS,
+}
+
+
+class Controller:
+    """Takes in events at any time; works on them once the Lease is held and the journal replayed."""
+
+    def __init__(self, settings: Settings, holder: str) -> None:
+        self._settings = settings
+        self._holder = holder
+        self._state = State(settings)
+        self._queue: WorkQueue[Key] = WorkQueue(self._handle, WORKERS)
+        self._secrets: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        self._furnished: set[str] = set()
+        self._missing: dict[str, float] = {}
+        self._sweep_now = asyncio.Event()
+        self._handlers: dict[str, Any] = {}
+
+    def on_event(self, plural: str, type_: str | None, obj: dict[str, Any]) -> None:
+        """Take in what the apiserver tells about an object."""
+        try:
+            self._on_event(plural, type_ == "DELETED", obj)
+        except InvalidManifest as error:
+            log.warning("%s %s is not understood: %s", plural, obj["metadata"].get("name"), error)
+
+    def _on_event(self, plural: str, deleted: bool, obj: dict[str, Any]) -> None:
+        meta = obj["metadata"]
+        name = Named(meta.get("namespace", ""), meta["name"])
+        match plural:
+            case "tasks":
+                task = Task.from_object(obj)
+                if deleted:
+                    self._state.drop_task(task)
+                else:
+                    self._state.put_task(task)
+                self._queue.add(Key("task", name.namespace, task.metadata.uid))
+                self._queue.add(Key("session", name.namespace, task.spec.session))
+            case "sessions":
+                session = Session.from_object(obj)
+                known = self._state.sessions.get(name)
+                if deleted:
+                    self._state.sessions.pop(name, None)
+                else:
+                    self._state.sessions[name] = session
+                self._queue.add(Key("session", *name))
+                if deleted or known is None or known.metadata.generation != session.metadata.generation:
+                    self._wake(name.namespace)
+            case "partitions":
+                known_before = name in self._state.partitions
+                if deleted:
+                    self._state.partitions.pop(name, None)
+                else:
+                    self._state.partitions[name] = Partition.from_object(obj)
+                self._queue.add(Key("partition", *name))
+                if deleted or not known_before:
+                    self._wake(name.namespace)
+            case "pods":
+                ended = obj.get("status", {}).get("phase") in ("Failed", "Succeeded")
+                if deleted or ended:
+                    self._queue.add(Key("pod", name.namespace, meta["uid"]))
+                self._queue.add(Key("partition", name.namespace, meta["labels"]["armonik.io/partition"]))
+
+    def _wake(self, namespace: str) -> None:
+        for uid, task in self._state.tasks.items():
+            if task.metadata.namespace == namespace:
+                self._queue.add(Key("task", namespace, uid))
+
+    async def _handle(self, key: Key) -> float | None:
+        again: float | None = await self._handlers[key.kind](key)
+        if key.kind == "task" and (task := self._state.tasks.get(key.name)) is not None:
+            self._queue.add_after(Key("session", key.namespace, task.spec.session), 0.5)
+        return again
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        Raises:
+            LeaseLost: another operator took over; the process must end.
+        """
+        kube = await Kube.connect()
+        settings = self._settings
+        try:
+            await lease.acquire(kube, settings.namespace, settings.lease, self._holder)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lease.keep(kube, settings.namespace, settings.lease, self._holder))
+                group.create_task(self._serve(kube))
+        finally:
+            await kube.close()
+
+    async def _serve(self, kube: Kube) -> None:
+        if self._settings.manage_crds:
+            await apply_crds(kube, Path(self._settings.crds_dir))
+        self._secrets = await self._server_secrets(kube)
+        credentials = Credentials.from_mapping(build.credentials("operator", self._settings, *self._secrets))
+        loops: list[FoldLoop] = []
+
+        async def reconnected() -> None:
+            for fold_loop in loops:
+                fold_loop.reconnected.set()
+            self._sweep_now.set()
+
+        client = await connect_nats(credentials, "operator", on_reconnected=reconnected)
+        store = S3Store(credentials)
+        try:
+            await self._prepare_servers(client, store)
+            servers = Servers(kube, client, store)
+            self._make_handlers(servers)
+            info = await client.jetstream(timeout=10).stream_info(JOURNAL)
+            fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
+            loops.append(fold_loop)
+            await client.subscribe("armonik.event.*.worker-down", cb=self._worker_down(servers))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fold_loop.run(int(info.state.last_seq)))
+                await fold_loop.caught_up.wait()
+                log.info("the journal is replayed up to %d; working", info.state.last_seq)
+                group.create_task(self._queue.run())
+                group.create_task(self._sweep_for_ever(client))
+                group.create_task(self._inventory_for_ever(servers))
+        finally:
+            await client.close()
+
+    def _make_handlers(self, servers: Servers) -> None:
+        async def furnish(namespace: str) -> None:
+            await self._furnish(servers.kube, namespace)
+
+        tasks = TaskWorker(servers, self._state, self._queue.add)
+        partitions = PartitionWorker(servers, self._state, furnish)
+        self._handlers = {
+            "task": tasks.handle,
+            "expired": tasks.expire,
+            "session": SessionWorker(servers, self._state, self._queue.add, furnish).handle,
+            "partition": partitions.handle,
+            "pod": partitions.mark_gone,
+        }
+
+    async def _prepare_servers(self, client: Client, store: S3Store) -> None:
+        while True:
+            try:
+                await topology.ensure(client)
+                await store.ensure_bucket()
+                created = await topology.journal_created(client)
+            except (DataPlaneError, StoreUnavailable, TimeoutError, OSError) as error:
+                log.warning("the servers are not ready: %s; trying again", error)
+                await asyncio.sleep(2.0)
+            else:
+                self._state.epoch = int(created.timestamp())
+                for task in list(self._state.tasks.values()):
+                    self._state.put_task(task)
+                return
+
+    async def _server_secrets(self, kube: Kube) -> tuple[dict[str, str], dict[str, str]]:
+        settings = self._settings
+        nats = build.nats_secret(settings.nats_secret)
+        s3 = build.s3_secret(settings.s3_secret, settings.s3_bucket)
+        return (
+            await self._secret(kube, settings.nats_secret, None if settings.nats_external else nats),
+            await self._secret(kube, settings.s3_secret, None if settings.s3_external else s3),
+        )
+
+    async def _secret(self, kube: Kube, name: str, made: dict[str, Any] | None) -> dict[str, str]:
+        while True:
+            try:
+                return build.decode(await kube.get(SECRETS, name, self._settings.namespace))
+            except NotFound:
+                if made is not None:
+                    return build.decode(await kube.apply(SECRETS, made, self._settings.namespace))
+                log.warning("secret %s/%s is missing; create it", self._settings.namespace, name)
+            except KubeUnavailable as error:
+                log.warning("secret %s not read: %s", name, error)
+            await asyncio.sleep(5.0)
+
+    async def _furnish(self, kube: Kube, namespace: str) -> None:
+        if namespace in self._furnished:
+            return
+        for plural, obj in build.namespace_objects(self._settings, *self._secrets):
+            await kube.apply(_KINDS[plural], obj, namespace)
+        self._furnished.add(namespace)
+
+    def _worker_down(self, servers: Servers) -> Any:
+        async def told(message: Msg) -> None:
+            try:
+                event = PodEvent.model_validate_json(message.data)
+                namespace = message.subject.split(".")[2]
+                log.info("replacing pod %s/%s: %s", namespace, event.name, event.reason)
+                await servers.kube.delete(PODS, event.name, namespace, uid=event.pod)
+            except (ValidationError, json.JSONDecodeError) as error:
+                log.warning("an event on %s is not understood: %s", message.subject, error)
+
+        return told
+
+    async def _sweep_for_ever(self, client: Client) -> None:
+        while True:
+            self._sweep_now.clear()
+            try:
+                await self._sweep(client)
+            except DataPlaneError as error:
+                log.warning("the sweep comes again in a minute: %s", error)
+            try:
+                await asyncio.wait_for(self._sweep_now.wait(), SWEEP)
+            except TimeoutError:
+                continue
+
+    async def _sweep(self, client: Client) -> None:
+        """Find open runs whose queue message is missing (protocol rule 4)."""
+        subjects, now = await queued(client), time.monotonic()
+        there = {(run.task, run.start, n) for run, n in map(RunId.from_queue, subjects)}
+        missing: dict[str, float] = {}
+        for uid, fold in self._state.folds.items():
+            task = self._state.tasks.get(uid)
+            for run in fold.open_runs if task is not None else ():
+                if (uid, run.start, run.n) in there or run.kind is RecordKind.PAUSED:
+                    continue
+                since = missing.setdefault(f"{uid}/{run.start}", self._missing.get(f"{uid}/{run.start}", now))
+                if not run.kind.owned or now - since >= 2 * topology.ACK_WAIT:
+                    self._state.republish.setdefault(uid, set()).add(run.start)
+            if task is not None and uid in self._state.republish:
+                self._queue.add(Key("task", task.metadata.namespace or "", uid))
+        self._missing = missing
+
+    async def _inventory_for_ever(self, servers: Servers) -> None:
+        while True:
+            try:
+                await self._compare_inventory(servers)
+            except (DataPlaneError, KubeUnavailable) as error:
+                log.warning("the inventory is compared later: %s", error)
+            await asyncio.sleep(INVENTORY)
+
+    async def _compare_inventory(self, servers: Servers) -> None:
+        """Find Tasks that were deleted while nobody watched (protocol rule 9)."""
+        keys = [key.split(".") for key in await servers.inventory.keys("*.*")]
+        spaces: list[str | None] = [*self._settings.watch_namespaces] or [None]
+        living = {obj["metadata"]["uid"] for space in spaces for obj in await servers.kube.list(TASKS, space)}
+        for namespace, uid in keys:
+            if uid in living or (self._settings.watch_namespaces and namespace not in spaces):
+                continue
+            entry = await servers.inventory.get(f"{namespace}.{uid}")
+            if entry is not None:
+                self._state.deleted[uid] = Named(namespace, entry[0].session)
+                self._queue.add(Key("task", namespace, uid))

@@ -1,0 +1,97 @@
+"""Reads the journal from its first record and hands each record to the Task it belongs to.
+
+An ephemeral consumer that acknowledges nothing (protocol rule 11); after a gap or a loss it is made again
+behind the last record that was read.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import ValidationError
+
+from armonik_operator.state import Key, Received, State
+from armonik_sdk.api.names import JOURNAL, RunId
+from armonik_sdk.api.records import Record
+from armonik_sdk.dataplane.journal import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+BACKLOG = 20_000
+"""Records read but not worked on; above it the loop waits, once the replay is over and they are worked on."""
+IDLE = 30.0
+"""Seconds after which the server forgets a consumer that nobody pulls from."""
+
+
+class FoldLoop:
+    """The loop; `caught_up` is set when everything that stood in the journal at the start was read."""
+
+    def __init__(self, js: JetStreamContext, state: State, enqueue: Callable[[Key], None]) -> None:
+        self._js = js
+        self._state = state
+        self._enqueue = enqueue
+        self._last = 0
+        self.caught_up = asyncio.Event()
+        self.reconnected = asyncio.Event()
+
+    async def run(self, until: int) -> None:
+        """Read for ever; `until` is the last sequence at the start."""
+        while True:
+            try:
+                await self._consume(until)
+            except (*UNREACHABLE, nats.js.errors.Error) as error:
+                log.info("the journal's consumer is made again: %s: %s", type(error).__name__, error)
+                await asyncio.sleep(0.5)
+
+    async def _consume(self, until: int) -> None:
+        self.reconnected.clear()
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self._last + 1,
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=IDLE,
+        )
+        subscription = await self._js.pull_subscribe("armonik.journal.>", stream=JOURNAL, config=config)
+        expected = 1
+        try:
+            while not self.reconnected.is_set():
+                if self._last >= until:
+                    self.caught_up.set()
+                if self.caught_up.is_set() and self._state.backlog > BACKLOG:
+                    await asyncio.sleep(0.05)
+                    continue
+                try:
+                    messages = await subscription.fetch(BATCH, timeout=1.0)
+                except TimeoutError:
+                    pending = (await subscription.consumer_info()).num_pending
+                    if not pending:
+                        self.caught_up.set()
+                    continue
+                for message in messages:
+                    place = message.metadata.sequence
+                    if place.consumer != expected:
+                        log.info("a record was missed; reading again from %d", self._last + 1)
+                        return
+                    expected += 1
+                    self._last = place.stream
+                    self._receive(message.subject, message.data, place.stream, message.metadata.timestamp)
+        finally:
+            await subscription.unsubscribe()
+
+    def _receive(self, subject: str, data: bytes, sequence: int, time: object) -> None:
+        try:
+            run = RunId.from_journal(subject)
+            record = Record.model_validate_json(data)
+        except (ValueError, ValidationError) as error:
+            log.warning("record %d on %s is not understood: %s", sequence, subject, error)
+            return
+        received = Received(run, record, sequence, time)  # type: ignore[arg-type]  # a datetime
+        self._state.received.setdefault(run.task, deque()).append(received)
+        self._state.backlog += 1
+        self._enqueue(Key("task", run.namespace, run.task))

@@ -1,0 +1,145 @@
+"""What the operator knows: the objects it watches, the folds, and the servers it talks to."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from nats.aio.client import Client
+
+from armonik_operator.adapters.kube import Kube
+from armonik_operator.fold import TaskFold
+from armonik_operator.settings import Settings
+from armonik_sdk.api.kinds import Partition, Session, Task
+from armonik_sdk.api.names import CONTROL, RESULTS, TASKS, RunId
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import (
+    Control,
+    Inventory,
+    OutcomeKind,
+    Record,
+    ResultEntry,
+    RunResults,
+)
+from armonik_sdk.dataplane.journal import Journal
+from armonik_sdk.dataplane.kv import Bucket
+from armonik_sdk.dataplane.objects import ObjectStore
+
+
+class Key(NamedTuple):
+    """What the work queue works on. Tasks and pods by UID, Sessions and Partitions by name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Named(NamedTuple):
+    """Namespace and name."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Received:
+    """A record that the fold loop read."""
+
+    run: RunId
+    record: Record
+    sequence: int
+    time: datetime
+
+
+class Servers:
+    """Apiserver, NATS and object store."""
+
+    def __init__(self, kube: Kube, client: Client, objects: ObjectStore) -> None:
+        self.kube = kube
+        self.client = client
+        self.objects = objects
+        self.journal = Journal(client)
+        self.inventory = Bucket(client, TASKS, Inventory)
+        self.control = Bucket(client, CONTROL, Control)
+        self.run_results = Bucket(client, RESULTS, RunResults)
+        self.results = Bucket(client, RESULTS, ResultEntry)
+
+
+@dataclass
+class State:
+    """Caches; everything in here can be rebuilt from the apiserver and the journal."""
+
+    settings: Settings
+    epoch: int = 0
+    """Life of the journal: when the stream was made, in seconds; a stream made again has a higher one."""
+    sessions: dict[Named, Session] = field(default_factory=dict)
+    partitions: dict[Named, Partition] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    uids: dict[Named, str] = field(default_factory=dict)
+    """UID of the Task of this name."""
+    deleted: dict[str, Named] = field(default_factory=dict)
+    """Deleted Tasks by UID whose traces still have to go: namespace and UID of the session."""
+    folds: dict[str, TaskFold] = field(default_factory=dict)
+    received: dict[str, deque[Received]] = field(default_factory=dict)
+    """Records read but not yet worked on, by UID of the Task; the fold loop bounds their number."""
+    backlog: int = 0
+    seen: dict[str, float] = field(default_factory=dict)
+    """When a Task was first seen, by the monotonic clock."""
+    written: dict[str, float] = field(default_factory=dict)
+    """When a status was last written, by UID and the monotonic clock."""
+    republish: dict[str, set[int]] = field(default_factory=dict)
+    """Runs by Task whose queue message is missing."""
+
+    def put_task(self, task: Task) -> None:
+        """Take in a Task as the apiserver shows it."""
+        uid = task.metadata.uid
+        self.seen.setdefault(uid, time.monotonic())
+        self.tasks[uid] = task
+        self.uids[Named(task.metadata.namespace or "", task.metadata.name)] = uid
+        status = task.status
+        if status is not None and uid not in self.folds and status.journal_epoch < self.epoch:
+            fold = self.fold(uid)
+            fold.session = status.session_uid
+            fold.seed(OutcomeKind.COMPLETED, Ranges.parse(status.succeeded_indexes))
+            fold.seed(OutcomeKind.ERROR, Ranges.parse(status.failed_indexes))
+            fold.seed(OutcomeKind.TIMEOUT, Ranges.parse(status.timed_out_indexes))
+            fold.seed(OutcomeKind.CANCELLED, Ranges.parse(status.cancelled_indexes))
+
+    def drop_task(self, task: Task) -> None:
+        """Forget a Task that was deleted, but for what has to be cleaned up."""
+        uid = task.metadata.uid
+        name = Named(task.metadata.namespace or "", task.metadata.name)
+        self.tasks.pop(uid, None)
+        if self.uids.get(name) == uid:
+            del self.uids[name]
+        fold = self.folds.get(uid)
+        session = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
+        self.deleted[uid] = Named(name.namespace, session)
+
+    def forget(self, uid: str) -> None:
+        """Forget everything about a Task."""
+        for known in (self.folds, self.received, self.seen, self.written, self.republish, self.deleted):
+            known.pop(uid, None)
+
+    def fold(self, uid: str) -> TaskFold:
+        """The fold of a Task, made when there is none."""
+        return self.folds.setdefault(uid, TaskFold())
+
+    def task_named(self, namespace: str, name: str) -> Task | None:
+        """The living Task of this name."""
+        return self.tasks.get(self.uids.get(Named(namespace, name), ""))
+
+    def tasks_of(self, session: Session) -> list[Task]:
+        """Tasks of a Session: pinned to its UID, or not pinned yet and naming it."""
+        found = []
+        for uid, task in self.tasks.items():
+            if task.spec.session != session.metadata.name:
+                continue
+            if task.metadata.namespace != session.metadata.namespace:
+                continue
+            fold = self.folds.get(uid)
+            pinned = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
+            if pinned in ("", session.metadata.uid):
+                found.append(task)
+        return found
