@@ -1,5 +1,7 @@
 """A worker of PyPI `armonik`, unchanged, whose payload says what it should do."""
 
+import time
+
 from armonik.common import Output, TaskDefinition
 from armonik.worker import TaskHandler, armonik_worker
 
@@ -11,6 +13,8 @@ def processor(task: TaskHandler) -> Output:
         return Output("refused by the worker")
     if what == "raise":
         raise RuntimeError("crashed")
+    if what == "sleep":
+        time.sleep(4)
     if what == "children":
         made = task.create_results({"child payload": b"echo"})["child payload"]
         task.submit_tasks(

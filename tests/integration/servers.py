@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
+from armonik_operator.resources.nats_auth import render_auth_conf
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
 from armonik_sdk.dataplane.topology import ensure
 
 READY_SECONDS = 200
+PASSWORD = "secret"
+"""Of all three users, who have the permissions of a real installation."""
 
 
 def binary(name: str) -> str:
@@ -42,8 +45,10 @@ class NatsServer:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        passwords = dict.fromkeys(("operator", "agent", "client"), PASSWORD)
+        (folder / "auth.conf").write_text(render_auth_conf(passwords))
         (folder / "nats.conf").write_text(
-            f"host: 127.0.0.1\nport: {self.port}\n"
+            f"host: 127.0.0.1\nport: {self.port}\ninclude auth.conf\n"
             f"jetstream {{ store_dir: '{folder}/data', sync_interval: always }}\n"
         )
 
@@ -87,7 +92,7 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a SeaweedFS that knows the identity test/test-secret."""
     folder = tmp_path_factory.mktemp("s3")
-    ports = [free_port() for _ in range(4)]
+    ports = [free_port() for _ in range(8)]
     identity = {
         "name": "test",
         "credentials": [{"accessKey": "test", "secretKey": "test-secret"}],
@@ -97,6 +102,9 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [binary("weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
     command += [f"-s3.port={ports[0]}", f"-s3.config={folder / 's3.json'}", f"-master.port={ports[1]}"]
     command += [f"-volume.port={ports[2]}", f"-filer.port={ports[3]}", "-volume.max=20"]
+    # Left alone they are 10000 above the others, which may be beyond the last port.
+    command += [f"-master.port.grpc={ports[4]}", f"-volume.port.grpc={ports[5]}"]
+    command += [f"-filer.port.grpc={ports[6]}", f"-s3.port.grpc={ports[7]}"]
     command += ["-master.volumeSizeLimitMB=64"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
@@ -128,7 +136,7 @@ def credentials(nats_server: NatsServer, s3_endpoint: str) -> Credentials:
     return Credentials(
         nats_url=nats_server.url,
         nats_user="operator",
-        nats_password="unchecked",
+        nats_password=PASSWORD,
         s3_endpoint=s3_endpoint,
         s3_secure=False,
         s3_region="us-east-1",

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ import pytest
 from nats.aio.client import Client
 
 from armonik_agent.__main__ import serve
+from armonik_agent.lease import Holds, ask_owner
 from armonik_agent.settings import Settings
+from armonik_agent.transitions import Cause
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec, RunMessage
 from armonik_sdk.api.names import CONTROL, RunId, control_key, pod_key
 from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
 from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.journal import Journal
+from armonik_sdk.dataplane.journal import Head, Journal
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import publish_run, queued
@@ -99,6 +101,15 @@ class Bench:
             assert not self.agent.done(), self.agent.exception()
             await asyncio.sleep(0.1)
 
+    async def reached(self, run: RunId, kind: RecordKind) -> Head:
+        while True:
+            head = await self.journal.head(run)
+            assert head is not None
+            if head.record.kind is kind:
+                return head
+            assert not head.record.kind.terminal
+            await asyncio.sleep(0.1)
+
 
 @pytest.fixture
 async def bench(
@@ -108,10 +119,16 @@ async def bench(
     store = S3Store(credentials)
     await store.ensure_bucket()
     settings = Settings(
-        pod_uid=str(uuid.uuid4()), pod_name="pod-0", namespace="ns", partition="p", cache=cache, http_port=0
+        pod_uid=str(uuid.uuid4()),
+        pod_name="pod-0",
+        namespace="ns",
+        partition="p",
+        cache=cache,
+        http_port=0,
+        drain_seconds=0.2,
     )
     draining = asyncio.Event()
-    agent = asyncio.create_task(serve(settings, credentials, draining))
+    agent = asyncio.create_task(serve(settings, replace(credentials, nats_user="agent"), draining))
     control = Bucket(nats_client, CONTROL, Control)
     yield Bench(nats_client, Journal(nats_client), store, control, draining, agent)
     draining.set()
@@ -189,3 +206,70 @@ async def test_a_run_whose_owners_pod_is_gone_is_taken_over_and_charged(bench: B
     run = await bench.submit("hello", head={"kind": RecordKind.DISPATCHED, "owner": owner, "epoch": 1})
     done = await bench.ended(run)
     assert (done.epoch, done.outcomes[0].attempts) == (2, 2)
+
+
+async def test_an_execution_that_takes_too_long_ends_as_timeout(bench: Bench) -> None:
+    done = await bench.ended(await bench.submit("sleep", options=TaskOptions(max_duration_seconds=1)))
+    outcome = done.outcomes[0]
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.TIMEOUT, "MaxDurationExceeded")
+
+
+async def test_a_drained_agent_releases_what_it_runs(bench: Bench) -> None:
+    run = await bench.submit("sleep")
+    await bench.reached(run, RecordKind.DISPATCHED)
+    bench.draining.set()
+    await bench.agent
+    head = await bench.reached(run, RecordKind.RELEASED)
+    assert (head.record.owner, head.record.attempts, head.record.epoch) == (None, (), 1)
+    assert await queued(bench.client) == {run.queue("p", 1)}
+
+
+async def test_a_fenced_agent_commits_nothing_and_goes_on(bench: Bench) -> None:
+    run = await bench.submit("sleep")
+    head = await bench.reached(run, RecordKind.DISPATCHED)
+    thief = {"record_id": uuid.uuid4().hex, "owner": Owner(pod="thief", process="1"), "epoch": 2}
+    taken = head.record.model_copy(update=thief)
+    sequence = await bench.journal.append(run, taken, head.sequence)
+    await bench.ended(await bench.submit("hello"))
+    after = await bench.journal.head(run)
+    assert after is not None
+    assert (after.record, after.sequence) == (taken, sequence)
+
+
+async def test_an_operators_note_is_merged(bench: Bench) -> None:
+    run = await bench.submit("sleep", end=2, options=TaskOptions(max_duration_seconds=30))
+    head = await bench.reached(run, RecordKind.DISPATCHED)
+    note = {"record_id": uuid.uuid4().hex, "kind": RecordKind.CANCEL_REQUESTED, "cancel": "1"}
+    await bench.journal.append(run, head.record.model_copy(update=note), head.sequence)
+    done = await bench.ended(run)
+    assert [o.kind for o in done.outcomes] == [OutcomeKind.COMPLETED, OutcomeKind.CANCELLED]
+
+
+async def test_work_survives_a_restart_of_the_queue(bench: Bench, nats_server: Any) -> None:
+    run = await bench.submit("sleep")
+    await bench.reached(run, RecordKind.DISPATCHED)
+    await asyncio.to_thread(nats_server.stop)
+    await asyncio.to_thread(nats_server.start)
+    done = await bench.ended(run)
+    assert (done.epoch, done.outcomes[0].kind) == (1, OutcomeKind.COMPLETED)
+
+
+async def test_an_owner_is_asked_before_its_run_is_taken(nats_client: Client) -> None:
+    control = Bucket(nats_client, CONTROL, Control)
+    run = RunId("ns", "s", "t", 0)
+    me = Owner(pod="me", process="1")
+    holds = Holds(me)
+    await holds.serve(nats_client)
+    await nats_client.flush()
+
+    async def ask(owner: Owner, epoch: int) -> Cause | None:
+        return await ask_owner(nats_client, control, run, owner, epoch, interval=0.01)
+
+    with holds.hold(run, 3):
+        assert await ask(me, 3) is None
+        assert await ask(me, 2) is Cause.UNEXPLAINED
+        assert await ask(Owner(pod="me", process="0"), 3) is Cause.OWNER_GONE
+    assert await ask(me, 3) is Cause.UNEXPLAINED
+    assert await ask(Owner(pod="silent", process="0"), 1) is Cause.UNEXPLAINED
+    await control.put(pod_key("ns", "silent"), Control(state=DesiredState.GONE))
+    assert await ask(Owner(pod="silent", process="0"), 1) is Cause.OWNER_GONE
