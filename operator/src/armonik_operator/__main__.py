@@ -5,9 +5,9 @@ import logging
 import os
 import signal
 import sys
+from typing import Any, cast
 
 import kopf
-from kopf._core.engines.peering import Identity
 
 from armonik_operator.controller import Controller
 from armonik_operator.errors import InvalidSetting
@@ -31,7 +31,7 @@ async def serve(settings: Settings) -> int:
     await kopf.operator(
         registry=make_registry(controller),
         standalone=True,
-        identity=Identity(identity),  # else kopf looks the user up, and an arbitrary uid has no name
+        identity=cast("Any", identity),  # else kopf looks the user up, and an arbitrary uid has no name
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
         liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
