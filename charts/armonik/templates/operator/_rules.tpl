@@ -1,39 +1,43 @@
 {{/*
-What the operator does in a namespace it serves. Exactly the verbs used: nothing here reads pods' logs, executes in
-pods, or writes a spec of ours.
+What the operator does in a namespace it serves. Exactly the verbs used: it reads no logs, executes in no pod, and
+writes no spec of ours.
 
-Where RBAC can name the object it does. It cannot for `list`, `watch`, `deletecollection` and for a `create` by POST
-(the name is not known when the request is judged): pods and tasks. A `create` that comes about by server-side apply
-is judged with its name, which is how service accounts, secrets and config maps are made.
+Where RBAC can name the object it does. It cannot for `list`, `watch`, `deletecollection`, nor for a `create` by POST,
+where the name is not known when the request is judged: pods, tasks and events. A `create` that comes about by
+server-side apply is judged with its name; that is how service accounts, secrets and config maps are made here.
 */}}
 {{- define "armonik.servedRules" -}}
 - apiGroups: [armonik.io]
   resources: [sessions]
-  verbs: [get, list, watch, patch]   # patch: the finalizer; a session's spec is its user's
+  verbs: [list, watch, patch]   # patch: its finalizer
 - apiGroups: [armonik.io]
   resources: [partitions]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [armonik.io]
   resources: [tasks]
   verbs: [get, list, watch, create, delete, deletecollection]   # create: sub-tasks; delete: TTL, session deletion
 - apiGroups: [armonik.io]
   resources: [sessions/status, tasks/status, partitions/status]
   verbs: [patch]
+# Pods name their Partition as an owner that waits for them; where owners are checked (OpenShift) that needs this.
+- apiGroups: [armonik.io]
+  resources: [partitions/finalizers]
+  verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, delete]   # the partitions' pods, and dry runs of their templates
+  verbs: [list, watch, create, delete]   # the partitions' pods, and dry runs of their templates
 - apiGroups: [""]
   resources: [serviceaccounts]
   resourceNames: [armonik-agent]
-  verbs: [get, create, patch]
+  verbs: [create, patch]
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [armonik-agent, armonik-client]
-  verbs: [get, create, patch]
+  verbs: [create, patch]
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [armonik-service-configuration]
-  verbs: [get, create, patch]
+  verbs: [create, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
