@@ -53,6 +53,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logs(settings.log_level)
+    # kopf tells of every event at INFO
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     return asyncio.run(serve(settings))
 
 

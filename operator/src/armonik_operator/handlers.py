@@ -39,7 +39,6 @@ def make_registry(controller: Controller) -> kopf.OperatorRegistry:
         settings.posting.enabled = False
         settings.posting.level = logging.ERROR
         settings.networking.connect_timeout = 5.0
-        settings.networking.request_timeout = 30.0
         settings.persistence.finalizer = f"{API_GROUP}/kopf"
 
     async def alive(**_: Any) -> str:

@@ -11,7 +11,7 @@ from armonik_operator.reconcile.session import session_status
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_sdk.api.const import SESSION_FINALIZER
 from armonik_sdk.api.kinds import Session
-from armonik_sdk.api.names import JOURNAL, control_key
+from armonik_sdk.api.names import JOURNAL, RESULTS, control_key
 from armonik_sdk.api.records import Control, DesiredState
 from armonik_sdk.dataplane.kv import put_control
 from armonik_sdk.dataplane.queue import purge
@@ -95,8 +95,7 @@ class SessionWorker:
         await purge(self._servers.client, f"armonik.queue.{namespace}.*.*.{uid}.>")
         js = self._servers.client.jetstream(timeout=10)
         await js.purge_stream(JOURNAL, subject=f"armonik.journal.{namespace}.{uid}.>")
-        for key in await self._servers.results.keys(f"{namespace}.{uid}.>"):
-            await self._servers.results.delete(key)
+        await js.purge_stream(f"KV_{RESULTS}", subject=f"$KV.{RESULTS}.{namespace}.{uid}.>")
         await self._servers.objects.delete_many(f"{namespace}/{uid}/")
         left = [entry for entry in session.metadata.finalizers if entry != SESSION_FINALIZER]
         body = {"metadata": {"uid": uid, "finalizers": left}}
