@@ -1,0 +1,123 @@
+"""The installed release as a person at a terminal handles it: `helm` and `kubectl`, nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHART = REPOSITORY / "charts" / "armonik"
+RELEASE = os.environ.get("ARMONIK_E2E_RELEASE", "armonik")
+NAMESPACE = os.environ.get("ARMONIK_E2E_NAMESPACE", "armonik-system")
+
+Object = dict[str, Any]
+
+
+def attempt(*words: str, stdin: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """A command that may fail."""
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def run(*words: str, stdin: str = "", timeout: float = 120) -> str:
+    """Standard output of a command that must succeed."""
+    done = attempt(*words, stdin=stdin, timeout=timeout)
+    assert done.returncode == 0, f"{' '.join(words)}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def kubectl(*words: str, stdin: str = "", timeout: float = 120) -> str:
+    return run("kubectl", *words, stdin=stdin, timeout=timeout)
+
+
+def allowed(*words: str, user: str, group: str = "system:authenticated") -> bool:
+    """Whether `kubectl auth can-i` says yes to that user."""
+    impersonation = (f"--as={user}", f"--as-group={group}")
+    return attempt("kubectl", "auth", "can-i", *words, *impersonation).stdout.strip() == "yes"
+
+
+def objects(kind: str, *words: str) -> list[Object]:
+    found: list[Object] = json.loads(kubectl("get", kind, *words, "--output", "json"))["items"]
+    return found
+
+
+def helm(*words: str, stdin: str = "", timeout: float = 600) -> str:
+    program = os.environ.get("ARMONIK_HELM") or shutil.which("helm")
+    assert program, 'helm is not there: eval "$(make -s kubeconfig)"'
+    return run(program, *words, "--namespace", NAMESPACE, stdin=stdin, timeout=timeout)
+
+
+def upgrade(*words: str) -> None:
+    """Upgrade the release on top of the values it has, and wait until it is up again."""
+    helm("upgrade", RELEASE, str(CHART), "--reuse-values", *words, "--wait", "--timeout", "5m")
+
+
+def apply(*manifests: Object) -> None:
+    kubectl(
+        "apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    )
+
+
+def session(namespace: str, name: str, partition: str) -> Object:
+    return _object("Session", namespace, name, {"partitions": [partition]})
+
+
+def task(namespace: str, name: str, of: str, **spec: Any) -> Object:
+    return _object("Task", namespace, name, {"session": of, **spec})
+
+
+def lab_partition(namespace: str, name: str, pods: int = 1) -> Object:
+    """A Partition of the tests' worker, from the same place as the release's own images."""
+    values = json.loads(helm("get", "values", RELEASE, "--all", "--output", "json"))
+    registry = values["global"]["imageRegistry"]
+    worker = {"image": f"{registry}/armonik-worker-lab:dev", "imagePullPolicy": "IfNotPresent"}
+    template = {"spec": {"terminationGracePeriodSeconds": 10, "worker": worker}}
+    return _object("Partition", namespace, name, {"podReserved": pods, "podMax": pods, "template": template})
+
+
+def _object(kind: str, namespace: str, name: str, spec: Object) -> Object:
+    return {
+        "apiVersion": "armonik.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def finished(namespace: str, name: str, timeout: int = 180) -> Object:
+    """The Task, once its condition Finished is there."""
+    words = ("--namespace", namespace, f"tasks.armonik.io/{name}")
+    kubectl("wait", "--for=condition=Finished", f"--timeout={timeout}s", *words, timeout=timeout + 30)
+    found: Object = json.loads(kubectl("get", *words, "--output", "json"))
+    return found
+
+
+def until(what: str, holds: Callable[[], bool], timeout: float = 120) -> None:
+    """Return as soon as a condition that kubectl cannot wait for holds."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
+        time.sleep(0.5)
+
+
+@contextmanager
+def fresh_namespace(prefix: str) -> Iterator[str]:
+    """A namespace of one test, which must go when it is deleted."""
+    name = f"{prefix}-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "namespace", name)
+    try:
+        yield name
+    finally:
+        delete_namespace(name)
+
+
+def delete_namespace(name: str) -> None:
+    """Delete a namespace and everything in it; fails when something keeps it from going."""
+    kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s", timeout=150)
