@@ -127,6 +127,11 @@ async def test_a_key_is_created_once_and_again_after_its_deletion(nats_client: C
     assert await bucket.keys("ns.*") == ["ns.a"]
 
 
+async def test_keys_are_listed_whatever_their_values(nats_client: Client) -> None:
+    await Bucket(nats_client, CONTROL, Control).put("ns.a", Control(state=DesiredState.RUNNING))
+    assert await Bucket(nats_client, CONTROL, Record).keys("ns.*") == ["ns.a"]
+
+
 async def test_a_control_entry_never_goes_back(nats_client: Client) -> None:
     bucket = Bucket(nats_client, CONTROL, Control)
     newer = Control(state=DesiredState.CANCELLED, generation=3)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import nats.js.errors
 from nats.aio.client import Client
@@ -88,24 +88,27 @@ class Bucket(Generic[T]):
             raise QueueUnavailable(f"{self._name}[{key}] could not be deleted: {error}") from error
 
     async def keys(self, pattern: str = ">") -> list[str]:
-        """Keys that match a subject pattern, such as `ns.*`; deletion markers left out."""
-        return [key async for key, value in self.watch(pattern, live=False) if value is not None]
+        """Keys that match a subject pattern, such as `ns.*`, whatever their values; deleted ones left out."""
+        return [entry.key async for entry in self._entries(pattern, live=False) if not entry.operation]
 
     async def watch(self, pattern: str = ">", *, live: bool = True) -> AsyncIterator[tuple[str, T | None]]:
         """Current entries that match, then (if `live`) changes as they come; None means deleted.
 
         For speed only: a watch may be deaf for some seconds after a reconnect (protocol rule 14).
         """
+        async for entry in self._entries(pattern, live=live):
+            value = None if entry.operation else self._model.model_validate_json(entry.value or b"")
+            yield entry.key, value
+
+    async def _entries(self, pattern: str, *, live: bool) -> AsyncIterator[Any]:
         bucket = await self._js.key_value(self._name)
         watcher = await bucket.watch(pattern, ignore_deletes=False)
         try:
             async for entry in watcher:
-                if entry is None:
-                    if live:
-                        continue
+                if entry is not None:
+                    yield entry
+                elif not live:
                     return
-                gone = bool(entry.operation)
-                yield entry.key, None if gone else self._model.model_validate_json(entry.value or b"")
         finally:
             await watcher.stop()
 
