@@ -105,7 +105,8 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Left alone they are 10000 above the others, which may be beyond the last port.
     command += [f"-master.port.grpc={ports[4]}", f"-volume.port.grpc={ports[5]}"]
     command += [f"-filer.port.grpc={ports[6]}", f"-s3.port.grpc={ports[7]}"]
-    command += ["-master.volumeSizeLimitMB=64"]
+    # Catalogues on fixed ports, which a second server would fight for.
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
