@@ -28,15 +28,19 @@ async def serve(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     work = asyncio.create_task(controller.run())
     work.add_done_callback(lambda _: stop.set())
-    await kopf.operator(
-        registry=make_registry(controller),
-        standalone=True,
-        identity=cast("Any", identity),  # else kopf looks the user up, and an arbitrary uid has no name
-        clusterwide=not settings.watch_namespaces,
-        namespaces=settings.watch_namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
-        stop_flag=stop,
-    )
+    try:
+        await kopf.operator(
+            registry=make_registry(controller),
+            standalone=True,
+            identity=cast("Any", identity),  # else kopf looks the user up, and an arbitrary uid has no name
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
+            liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+            stop_flag=stop,
+        )
+    except TimeoutError:
+        # On Python 3.11 kopf's queues may time out in the moment in which they are cancelled.
+        log.warning("kopf ended with a time-out", exc_info=True)
     failed = work.done()
     work.cancel()
     results = await asyncio.gather(work, return_exceptions=True)
