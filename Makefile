@@ -56,7 +56,7 @@ test-integration: venv cluster-build ## Tests against real servers on loopback
 	$(BIN)/python -m pytest -q tests/integration $(PYTEST_ARGS)
 
 .PHONY: test-e2e
-test-e2e: cluster-up ## Tests on the real cluster
+test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
 	$(IMAGES) load nats
 	$(REACH)
