@@ -17,10 +17,12 @@ from servers import free_port
 from armonik_operator.adapters.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS, Kind, Kube
 from armonik_operator.errors import NotFound
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import RunId
-from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Piece, RecordKind
+from armonik_sdk.api.names import RESULTS, RunId
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Piece, RecordKind, RunResults
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.journal import Journal
+from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import Puller
 
@@ -206,3 +208,31 @@ async def test_tasks_run_wait_for_each_other_and_go(
     await kube.delete(SESSIONS, "demo", namespace)
     await absent(kube, SESSIONS, namespace)
     assert await kube.list(TASKS, namespace) == []
+
+
+async def test_many_elements_survive_a_restart_and_a_cancel(
+    operator: Process, kube: Kube, namespace: str, nats_client: Client, credentials: Credentials
+) -> None:
+    await kube.create(SESSIONS, manifest("Session", "demo", partitions=["default"]), namespace)
+    partition = manifest("Partition", "default", podMax=1, template=TEMPLATE)
+    await kube.create(PARTITIONS, partition, namespace)
+    await kube.create(TASKS, manifest("Task", "many", session="demo", count=80), namespace)
+    await until(kube, TASKS, "many", namespace, lambda o: o.get("status", {}).get("phase") == "Submitted")
+    agent = FakeAgent(nats_client, namespace, S3Store(credentials))
+    done = await agent.compute()
+    assert operator.stop() == 0
+    done_as_well = await agent.compute()
+    operator.start()
+    seen = await until(kube, TASKS, "many", namespace, lambda o: o["status"]["elements"]["succeeded"] == 20)
+    assert seen["status"]["progress"] == "20/80"
+    uid = seen["metadata"]["uid"]
+    key = RunId(namespace, done.session, uid, done_as_well.start).results
+    entry = await Bucket(nats_client, RESULTS, RunResults).get(key)
+    assert entry is not None
+    assert len(entry[0].outcomes) == 10
+
+    await kube.patch(TASKS, "many", {"spec": {"desiredState": "Cancelled"}}, namespace)
+    ended = await until(kube, TASKS, "many", namespace, lambda o: "Finished" in conditions(o))
+    assert conditions(ended)["Finished"] == "Cancelled"
+    assert ended["status"]["elements"]["succeeded"] == 20
+    assert len(Ranges.parse(ended["status"]["cancelledIndexes"])) == 60
