@@ -26,8 +26,7 @@ def test_without_purge_nothing_of_the_users_can_be_deleted(helm: Helm) -> None:
         "/pods": {"list", "delete"},
     }
     assert rights(named(objects, "Role", "armonik-cleanup-pre-delete")) == {
-        "apps/deployments[armonik-operator]": {"get", "patch"},
-        "apps/deployments/scale[armonik-operator]": {"get", "patch"},
+        "apps/deployments[armonik-operator]": {"patch"},
     }
     assert [o["metadata"]["name"] for o in objects if "post-delete" in hooks(o)] == []
 
@@ -41,7 +40,7 @@ def test_purge_deletes_what_was_made_and_the_kinds_last(helm: Helm) -> None:
         assert environment(job["spec"]["template"]["spec"]["containers"][0])["ARMONIK_PURGE"] == "true"
     # Helm deletes the default Partition between the two; with its kind gone it would fail.
     kinds = f"apiextensions.k8s.io/customresourcedefinitions[{CUSTOM_KINDS}]"
-    assert rights(named(objects, "ClusterRole", "armonik-cleanup-post-delete")) == {kinds: {"get", "delete"}}
+    assert rights(named(objects, "ClusterRole", "armonik-cleanup-post-delete")) == {kinds: {"delete"}}
     assert not any(
         "customresourcedefinitions" in w
         for w in rights(named(objects, "ClusterRole", "armonik-cleanup-pre-delete"))
