@@ -58,7 +58,6 @@ test-integration: venv cluster-build ## Tests against real servers on loopback
 .PHONY: test-e2e
 test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
-	$(IMAGES) load nats
 	$(REACH)
 	# Left out until they have been seen to pass: the chart's own self-test and the uninstall.
 	$(BIN)/python -m pytest -q tests/e2e -m e2e --ignore tests/e2e/test_zz_uninstall.py \

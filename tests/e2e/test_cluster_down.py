@@ -109,10 +109,14 @@ class Probe:
 
 def pids() -> list[int]:
     """Living processes; one that only waits for its parent to notice its death is not."""
-    listed = subprocess.run(
-        ["ps", "-e", "--format", "pid=,stat="], capture_output=True, text=True, check=True
-    )
-    return [int(pid) for pid, status in map(str.split, listed.stdout.splitlines()) if "Z" not in status]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _lives(entry)]
+
+
+def _lives(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def mounts() -> set[str]:
