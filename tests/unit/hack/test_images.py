@@ -1,0 +1,72 @@
+"""Images are named after what they are made of, and pinned as the lock says."""
+
+from pathlib import Path
+
+import pytest
+from hack.cluster.settings import REPOSITORY
+from hack.cluster.shell import ClusterError
+from hack.images import catalogue
+from hack.images.catalogue import IMAGES, Image
+
+
+@pytest.fixture
+def image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Image:
+    monkeypatch.setattr(catalogue, "REPOSITORY", tmp_path)
+    (tmp_path / "images/thing").mkdir(parents=True)
+    (tmp_path / "images/thing/Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "source/deep").mkdir(parents=True)
+    (tmp_path / "source/deep/code.py").write_text("1\n")
+    return Image("thing", ("source",), "source/deep/code.py")
+
+
+def test_the_tag_changes_with_code_recipe_name_and_base(image: Image, tmp_path: Path) -> None:
+    tags = [image.tag("base")]
+    (tmp_path / "source/deep/code.py").write_text("2\n")
+    tags.append(image.tag("base"))
+    (tmp_path / "images/thing/Dockerfile").write_text("FROM scratch\nUSER 1\n")
+    tags.append(image.tag("base"))
+    (tmp_path / "source/deep/code.py").rename(tmp_path / "source/code.py")
+    tags.append(image.tag("base"))
+    tags.append(image.tag("another base"))
+    assert len(set(tags)) == 5
+
+
+def test_the_tag_ignores_what_python_leaves_behind(image: Image, tmp_path: Path) -> None:
+    tag = image.tag("base")
+    (tmp_path / "source/__pycache__").mkdir()
+    (tmp_path / "source/__pycache__/code.pyc").write_bytes(b"x")
+    assert image.tag("base") == tag
+
+
+def test_an_image_without_its_code_says_what_is_missing(image: Image, tmp_path: Path) -> None:
+    assert image.missing() == ""
+    (tmp_path / "source/deep/code.py").unlink()
+    assert image.missing() == "source/deep/code.py"
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+def test_every_image_runs_as_nobody_from_a_base_that_can_be_chosen(image: Image) -> None:
+    lines = image.dockerfile.read_text().splitlines()
+    assert "ARG BASE=docker.io/library/python:3.12-slim" in lines
+    assert "USER 65532:0" in lines
+    assert {line.split()[1] for line in lines if line.startswith("FROM ")} == {"${BASE}"}
+
+
+def test_agent_and_workers_have_no_kubernetes_client() -> None:
+    for name in ("agent", "worker"):
+        pins = (REPOSITORY / f"images/requirements/{name}.txt").read_text()
+        assert "kopf" not in pins
+        assert "kubernetes" not in pins
+
+
+def test_the_images_pins_are_those_of_the_lock() -> None:
+    catalogue.check_pins()
+
+
+def test_a_pin_that_differs_from_the_lock_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(catalogue, "REPOSITORY", tmp_path)
+    (tmp_path / "images/requirements").mkdir(parents=True)
+    (tmp_path / "requirements.lock").write_text("thing==2 ; python_version > '3'\n")
+    (tmp_path / "images/requirements/agent.txt").write_text("thing==1 \\\n    --hash=sha256:00\n")
+    with pytest.raises(ClusterError, match=r"agent\.txt pins thing 1, requirements\.lock 2"):
+        catalogue.check_pins()
