@@ -81,7 +81,7 @@ def _down(driver: str, instance: Instance) -> None:
 def _clean(cache: Cache) -> None:
     for name in INSTANCES:
         instance = Instance(name, cache)
-        if instance.state.exists() or instance.run.exists():
+        if instance.state.exists():
             bring_down(instance)
     say(f"deleting {cache.root}")
     run("rm", "-rf", cache.root, timeout=600)

@@ -52,6 +52,7 @@ def bring_down(instance: Instance) -> None:
 
 def take_down(instance: Instance) -> None:
     """The work of `bring_down`, for those who hold the lock."""
+    instance.check_claim()
     shim_sockets, containers = _shim_sockets(instance), _containers(instance)
     for name in _ORDER:
         kill(instance, name)  # what they would write down at a gentle end is deleted anyway

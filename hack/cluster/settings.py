@@ -160,6 +160,29 @@ class Instance:
         """Addresses of pods on our one node."""
         return f"198.19.{16 * self.index}.0/24"
 
+    def claim(self) -> None:
+        """Make the run folder ours. It is one for the whole machine, whereas there may be several caches.
+
+        Raises:
+            ClusterError: a cluster of this name runs from another cache.
+        """
+        self.check_claim()
+        self.run.mkdir(parents=True, exist_ok=True)
+        (self.run / "state").write_text(str(self.state))
+
+    def check_claim(self) -> None:
+        """See that the run folder, if there is one, is ours.
+
+        Raises:
+            ClusterError: a cluster of this name runs from another cache.
+        """
+        owner = self.run / "state"
+        if owner.exists() and owner.read_text() != str(self.state):
+            raise ClusterError(
+                f"the cluster {self.name} of this machine belongs to another cache, its state is in "
+                f"{owner.read_text()}: set ARMONIK_CACHE to that one, or ARMONIK_CLUSTER to another name"
+            )
+
     @property
     def ctr(self) -> list[str]:
         """How to call containerd's own client for what the kubelet sees."""

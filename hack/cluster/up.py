@@ -73,11 +73,12 @@ def _start(instance: Instance) -> None:
 
 def _forget_last_boot(instance: Instance) -> None:
     """After a restart of the machine nothing of the run folder is alive, even where /run is on disk."""
+    instance.check_claim()
     marker = instance.run / "boot"
     if instance.run.exists() and (not marker.exists() or marker.read_text() != boot_id()):
         say("the machine was restarted since the cluster ran: bringing it back")
         shutil.rmtree(instance.run)
-    instance.run.mkdir(parents=True, exist_ok=True)
+    instance.claim()
     marker.write_text(boot_id())
 
 

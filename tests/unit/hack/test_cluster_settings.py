@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hack.cluster import choose
+from hack.cluster.down import take_down
 from hack.cluster.settings import INSTANCES, Cache, Instance
 from hack.cluster.shell import ClusterError
 
@@ -78,6 +79,17 @@ def test_an_unknown_instance_is_refused(machine: pytest.MonkeyPatch, tmp_path: P
     machine.setenv("ARMONIK_CLUSTER", "mine")
     with pytest.raises(ClusterError, match="must be one of local, ci, probe"):
         Instance.from_environ(Cache(tmp_path))
+
+
+def test_a_cluster_of_another_cache_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Instance, "run", tmp_path / "run")
+    one, other = Instance("local", Cache(tmp_path / "one")), Instance("local", Cache(tmp_path / "other"))
+    one.claim()
+    one.claim()
+    with pytest.raises(ClusterError, match="belongs to another cache"):
+        other.claim()
+    with pytest.raises(ClusterError, match="belongs to another cache"):
+        take_down(other)
 
 
 def _networks(instance: Instance) -> tuple[ipaddress.IPv4Network, ...]:
