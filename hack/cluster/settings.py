@@ -136,6 +136,11 @@ class Instance:
         return f"198.18.{self.index}.2"
 
     @property
+    def wire_cidr(self) -> str:
+        """Both ends of that wire."""
+        return f"198.18.{self.index}.0/30"
+
+    @property
     def service_cidr(self) -> str:
         """Addresses of Services."""
         return f"198.18.{128 + 16 * self.index}.0/20"

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -212,6 +213,24 @@ def test_without_kube_proxy_service_traffic_still_stays_inside(probe: Probe) -> 
             [*where, "ip", "route", "get", service], capture_output=True, text=True, check=True
         )
         assert re.search(r" dev (ak-probe|sink) ", route.stdout), route.stdout
+
+
+def test_when_the_link_vanishes_nothing_is_sent_elsewhere(probe: Probe) -> None:
+    probe.up()
+    addresses = (
+        urlsplit(
+            probe.kubectl("config", "view", "--output", "jsonpath={.clusters[0].cluster.server}")
+        ).hostname,
+        probe.kubectl("get", "svc", "kubernetes", "--output", "jsonpath={.spec.clusterIP}"),
+    )
+    subprocess.run(["ip", "link", "delete", "ak-probe"], check=True)
+    for address in addresses:
+        asked = subprocess.run(
+            ["ip", "route", "get", str(address)], capture_output=True, text=True, check=False
+        )
+        assert "No route to host" in asked.stderr, asked.stdout
+    probe.up()
+    probe.kubectl("get", "nodes")
 
 
 def test_down_leaves_nothing_behind(probe: Probe) -> None:
