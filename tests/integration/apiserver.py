@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
+from armonik_operator.adapters.kube import Kube
 from armonik_sdk.api.crd import crds
 
 CACHE = Path(os.environ.get("ARMONIK_CACHE") or Path.home() / ".cache" / "armonik-k8s")
@@ -247,6 +248,14 @@ def namespace(apiserver: ApiServer) -> str:
     code, body = apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     assert code == 201, body
     return name
+
+
+@pytest.fixture
+async def kube(apiserver: ApiServer) -> AsyncIterator[Kube]:
+    """The operator's adapter, with full rights."""
+    kube = await Kube.connect(str(apiserver.kubeconfig))
+    yield kube
+    await kube.close()
 
 
 def as_list(*objects: dict[str, Any]) -> dict[str, Any]:

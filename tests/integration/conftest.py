@@ -7,7 +7,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api_requests import api
-from apiserver import apiserver, namespace
+from apiserver import apiserver, kube, namespace
 from servers import credentials, nats_client, nats_server, s3_endpoint
 
-__all__ = ["api", "apiserver", "credentials", "namespace", "nats_client", "nats_server", "s3_endpoint"]
+__all__ = [
+    "api",
+    "apiserver",
+    "credentials",
+    "kube",
+    "namespace",
+    "nats_client",
+    "nats_server",
+    "s3_endpoint",
+]

@@ -37,13 +37,6 @@ WAIT = 60.0
 
 
 @pytest.fixture
-async def kube(apiserver: Any) -> AsyncIterator[Kube]:
-    kube = await Kube.connect(str(apiserver.kubeconfig))
-    yield kube
-    await kube.close()
-
-
-@pytest.fixture
 async def store(credentials: Credentials) -> S3Store:
     store = S3Store(credentials)
     await store.ensure_bucket()

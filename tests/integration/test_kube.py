@@ -1,6 +1,5 @@
 """The operator's apiserver adapter, CRD upkeep and Lease against a real kube-apiserver."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from armonik_operator.errors import AlreadyExists, Conflicted, LeaseLost, NotFou
 
 pytestmark = pytest.mark.integration
 CRDS_FOLDER = Path(__file__).parents[2] / "crds"
-
-
-@pytest.fixture
-async def kube(apiserver: Any) -> AsyncIterator[Kube]:
-    kube = await Kube.connect(str(apiserver.kubeconfig))
-    yield kube
-    await kube.close()
 
 
 def _config_map(name: str, **data: str) -> dict[str, Any]:

@@ -52,13 +52,6 @@ class Process:
 
 
 @pytest.fixture
-async def kube(apiserver: Any) -> AsyncIterator[Kube]:
-    kube = await Kube.connect(str(apiserver.kubeconfig))
-    yield kube
-    await kube.close()
-
-
-@pytest.fixture
 async def operator(
     apiserver: Any,
     kube: Kube,

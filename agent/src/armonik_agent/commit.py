@@ -16,7 +16,7 @@ from armonik_sdk.api.names import RunId
 from armonik_sdk.api.records import ChildGroup, Outcome, Owner, Piece, Record
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 from armonik_sdk.dataplane.journal import Head, Journal
-from armonik_sdk.dataplane.objects import ObjectStore
+from armonik_sdk.dataplane.objects import ObjectStore, expand
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +33,6 @@ class Ended:
     made: dict[str, bytes | ObjectRef] = field(default_factory=dict)
     """By result id."""
     children: tuple[ChildGroup, ...] = ()
-
-
-async def expand(store: ObjectStore, record: Record) -> Record:
-    """The whole record, when it was too large for the journal.
-
-    Raises:
-        StoreUnavailable, ObjectMissing, ChecksumMismatch: its manifest cannot be read.
-    """
-    if record.manifest is None:
-        return record
-    return Record.model_validate_json(await store.get(record.manifest))
 
 
 async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -> Change:
@@ -169,8 +158,12 @@ class Committer:
 
     async def _adopt(self, head: Head | None) -> None:
         owner = head.record.owner if head is not None and head.record.kind.owned else None
-        mine = owner is not None and (owner.pod, owner.process) == (self._me.pod, self._me.process)
-        if head is None or not mine or head.record.epoch != self.epoch:
+        if (
+            head is None
+            or owner is None
+            or not owner.same_process(self._me)
+            or head.record.epoch != self.epoch
+        ):
             raise Fenced(f"{self._run.journal} is no longer ours at epoch {self.epoch}")
         self.head, self._sequence = await expand(self._store, head.record), head.sequence
 

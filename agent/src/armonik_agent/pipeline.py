@@ -7,7 +7,7 @@ import uuid
 import nats.errors
 from nats.aio.msg import Msg
 
-from armonik_agent.commit import Committer, expand
+from armonik_agent.commit import Committer
 from armonik_agent.elements import element_of
 from armonik_agent.errors import Fenced
 from armonik_agent.lease import Holds, Renewal, ask_owner
@@ -19,6 +19,7 @@ from armonik_sdk.api.names import RunId, control_key
 from armonik_sdk.api.records import Record, RecordKind
 from armonik_sdk.dataplane.errors import DataPlaneError, QueueUnavailable
 from armonik_sdk.dataplane.journal import Head
+from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import Puller
 from armonik_sdk.dataplane.topology import ACK_WAIT
 

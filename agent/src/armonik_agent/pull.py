@@ -65,7 +65,7 @@ def decide(
     if message.n > head.n:
         return Decision(Action.LATER, "the journal is behind the queue", UNKNOWN_DELAY)
     owner = head.owner if head.kind.owned else None
-    mine = owner is not None and (owner.pod, owner.process) == (me.pod, me.process)
+    mine = owner is not None and owner.same_process(me)
     if mine and held:
         return Decision(Action.KEEP, "held")
     if owner is not None and not mine and not owner_lost:

@@ -27,7 +27,7 @@ from armonik_agent.worker_api import AgentService, Execution
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import ManifestItem, PodEvent, RunMessage
-from armonik_sdk.api.names import RunId, child_name, control_key, event_subject
+from armonik_sdk.api.names import WORKER_DOWN, RunId, child_name, control_key, event_subject
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import (
     ChildGroup,
@@ -223,7 +223,7 @@ class RunWork:
                 text = f"longer than {element.max_duration:g} s"
                 self._end(element, OutcomeKind.TIMEOUT, FailureReason.MAX_DURATION_EXCEEDED, text, seconds)
                 await self._flush()
-                await self._site.tell("worker-down", "an execution timed out")
+                await self._site.tell(WORKER_DOWN, "an execution timed out")
             else:
                 await self._fail(element, f"{answer.code().name}: {answer.details()}")
             return None
@@ -250,7 +250,7 @@ class RunWork:
             last = None
             await self._append(await self._pack())
         if why is not _Interrupt.DRAIN:
-            await self._site.tell("worker-down", "an execution was cancelled")
+            await self._site.tell(WORKER_DOWN, "an execution was cancelled")
         return last
 
     async def _complete(self, execution: Execution, seconds: float) -> None:

@@ -23,10 +23,11 @@ from armonik_operator.settings import Settings
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_operator.tasks import TaskWorker
 from armonik_operator.workqueue import WorkQueue
+from armonik_sdk.api.const import PARTITION_LABEL
 from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import Partition, Session, Task
 from armonik_sdk.api.messages import PodEvent
-from armonik_sdk.api.names import JOURNAL, RunId
+from armonik_sdk.api.names import JOURNAL, WORKER_DOWN, RunId, event_subject
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.dataplane import topology
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
@@ -102,7 +103,7 @@ class Controller:
                 ended = obj.get("status", {}).get("phase") in ("Failed", "Succeeded")
                 if deleted or ended:
                     self._queue.add(Key("pod", name.namespace, meta["uid"]))
-                self._queue.add(Key("partition", name.namespace, meta["labels"]["armonik.io/partition"]))
+                self._queue.add(Key("partition", name.namespace, meta["labels"][PARTITION_LABEL]))
 
     def _wake(self, namespace: str) -> None:
         for uid, task in self._state.tasks.items():
@@ -152,7 +153,7 @@ class Controller:
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
             fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
             loops.append(fold_loop)
-            await client.subscribe("armonik.event.*.worker-down", cb=self._worker_down(servers))
+            await client.subscribe(event_subject("*", WORKER_DOWN), cb=self._worker_down(servers))
             async with asyncio.TaskGroup() as group:
                 group.create_task(fold_loop.run(int(info.state.last_seq)))
                 await fold_loop.caught_up.wait()

@@ -18,7 +18,7 @@ from armonik_sdk.api.records import (
     ResultState,
     RunResults,
 )
-from armonik_sdk.dataplane.errors import Conflict
+from armonik_sdk.dataplane.objects import expand
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,7 @@ class Effects:
 
     async def apply(self, received: Received) -> Record:
         """Bring everything about; returns the record, read from its manifest if it has one."""
-        record = received.record
-        if record.manifest is not None:
-            record = Record.model_validate_json(await self._servers.objects.get(record.manifest))
+        record = await expand(self._servers.objects, received.record)
         if record.outcomes or record.kind.terminal:
             await self._put_run_results(received, record)
             await self._move_results(received.run, record)
@@ -50,20 +48,9 @@ class Effects:
             objects=record.objects,
             done=record.kind.terminal,
         )
-        bucket, key = self._servers.run_results, received.run.results
-        while True:
-            standing = await bucket.get(key)
-            if standing is None:
-                if await bucket.create(key, entry) is not None:
-                    return
-            elif standing[0].sequence >= entry.sequence:
-                return
-            else:
-                try:
-                    await bucket.update(key, entry, standing[1])
-                except Conflict:
-                    continue
-                return
+        await self._servers.run_results.settle(
+            received.run.results, entry, replaces=lambda standing: standing.sequence < entry.sequence
+        )
 
     async def _move_results(self, run: RunId, record: Record) -> None:
         for outcome in record.outcomes:
@@ -76,23 +63,12 @@ class Effects:
                 done = ResultEntry(
                     state=ResultState.COMPLETED, task=run.task, index=outcome.index, ref=record.ref(piece)
                 )
-                await self._complete(result_key(run.namespace, run.session, result), done)
-
-    async def _complete(self, key: str, done: ResultEntry) -> None:
-        bucket = self._servers.results
-        while True:
-            standing = await bucket.get(key)
-            if standing is None:
-                if await bucket.create(key, done) is not None:
-                    return
-            elif standing[0].state is not ResultState.CREATED:
-                return  # a second completion is ignored (protocol rule 8)
-            else:
-                try:
-                    await bucket.update(key, done, standing[1])
-                except Conflict:
-                    continue
-                return
+                # A second completion is ignored (protocol rule 8).
+                await self._servers.results.settle(
+                    result_key(run.namespace, run.session, result),
+                    done,
+                    replaces=lambda standing: standing.state is ResultState.CREATED,
+                )
 
     async def _create_child(self, run: RunId, group: ChildGroup) -> None:
         key = child_key(run.namespace, group.name)

@@ -72,16 +72,17 @@ class Ending:
         """Remove records; commits in flight are refused from then on."""
         await self._servers.client.jetstream(timeout=10).purge_stream(JOURNAL, subject=pattern)
 
-    async def append_first(self, run: RunId, record: Record) -> None:
-        """The first record of a run; if there is one already, that one is folded."""
+    async def append_first(self, run: RunId, record: Record) -> bool:
+        """The first record of a run; if there is one already, that one is folded, and the answer is False."""
         try:
             sequence = await self._servers.journal.submit(run, record)
         except Conflict as standing:
             if standing.head is not None:
                 head = standing.head
                 await self._take(Received(run, head.record, head.sequence, head.time))
-        else:
-            await self._take(Received(run, record, sequence, datetime.now(UTC)))
+            return False
+        await self._take(Received(run, record, sequence, datetime.now(UTC)))
+        return True
 
     async def _end_runs(self, namespace: str, session_uid: str, uid: str, fold: TaskFold) -> float | None:
         left = False

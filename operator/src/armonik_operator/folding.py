@@ -16,7 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from armonik_operator.state import Key, Received, State
-from armonik_sdk.api.names import JOURNAL, RunId
+from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, RunId
 from armonik_sdk.api.records import Record
 from armonik_sdk.dataplane.journal import UNREACHABLE
 
@@ -57,7 +57,7 @@ class FoldLoop:
             ack_policy=AckPolicy.NONE,
             inactive_threshold=IDLE,
         )
-        subscription = await self._js.pull_subscribe("armonik.journal.>", stream=JOURNAL, config=config)
+        subscription = await self._js.pull_subscribe(ALL_RECORDS, stream=JOURNAL, config=config)
         expected = 1
         try:
             while not self.reconnected.is_set():

@@ -11,7 +11,16 @@ from armonik_operator.reconcile.session import session_status
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_sdk.api.const import SESSION_FINALIZER
 from armonik_sdk.api.kinds import Session
-from armonik_sdk.api.names import JOURNAL, RESULTS, control_key
+from armonik_sdk.api.names import (
+    JOURNAL,
+    RESULTS,
+    bucket_stream,
+    bucket_subject,
+    control_key,
+    journal_of_session,
+    queue_of_session,
+    results_of_session,
+)
 from armonik_sdk.api.records import Control, DesiredState
 from armonik_sdk.dataplane.kv import put_control
 from armonik_sdk.dataplane.queue import purge
@@ -92,10 +101,12 @@ class SessionWorker:
         for task in self._state.tasks_of(session):  # those whose status was never written
             if not (task.status and task.status.session_uid) and self._state.fold(task.metadata.uid).session:
                 await self._servers.kube.delete(TASKS, task.metadata.name, namespace, uid=task.metadata.uid)
-        await purge(self._servers.client, f"armonik.queue.{namespace}.*.*.{uid}.>")
+        await purge(self._servers.client, queue_of_session(namespace, uid))
         js = self._servers.client.jetstream(timeout=10)
-        await js.purge_stream(JOURNAL, subject=f"armonik.journal.{namespace}.{uid}.>")
-        await js.purge_stream(f"KV_{RESULTS}", subject=f"$KV.{RESULTS}.{namespace}.{uid}.>")
+        await js.purge_stream(JOURNAL, subject=journal_of_session(namespace, uid))
+        await js.purge_stream(
+            bucket_stream(RESULTS), subject=bucket_subject(RESULTS, results_of_session(namespace, uid))
+        )
         await self._servers.objects.delete_many(f"{namespace}/{uid}/")
         left = [entry for entry in session.metadata.finalizers if entry != SESSION_FINALIZER]
         body = {"metadata": {"uid": uid, "finalizers": left}}

@@ -21,7 +21,6 @@ from armonik_sdk.api.kinds import Session, Task, condition, find_condition, is_t
 from armonik_sdk.api.names import RunId, child_key, inventory_key
 from armonik_sdk.api.ranges import Span
 from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind
-from armonik_sdk.dataplane.errors import Conflict
 from armonik_sdk.dataplane.queue import publish_run
 
 log = logging.getLogger(__name__)
@@ -96,15 +95,9 @@ class TaskWorker:
         record = self._record(task, made, span, RecordKind.SUBMITTED)
         async with self._submitting:
             message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
-            try:
-                sequence = await self._servers.journal.submit(run, record)
-            except Conflict as standing:
-                if standing.head is not None:  # an operator before us cut differently; its run stands
-                    head = standing.head
-                    await self._take(Received(run, head.record, head.sequence, head.time))
-                return
-            await self._take(Received(run, record, sequence, datetime.now(UTC)))
-            await publish_run(self._servers.client, run, message.partition, message)
+            # Where an operator before us cut differently, its run stands.
+            if await self._ending.append_first(run, record):
+                await publish_run(self._servers.client, run, message.partition, message)
 
     async def _publish_again(self, task: Task, made: Plan, fold: TaskFold, inputs: Inputs) -> None:
         for start in self._state.republish.pop(task.metadata.uid, set()):

@@ -1,18 +1,11 @@
-"""The apiserver as a transport of plain dicts: time-outs, retries and typed errors in one place.
+"""The apiserver as the operator needs it: plain dicts in and out, refusals as typed errors."""
 
-Models of the official client are by-passed on purpose: they cost ten times the JSON parsing they wrap.
-"""
-
-import asyncio
-import json
 import logging
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import quote, urlencode
+from typing import Self
+from urllib.parse import quote
 
-import aiohttp
 from kubernetes.aio import client, config
 
 from armonik_operator.errors import (
@@ -31,20 +24,9 @@ from armonik_sdk.api.const import (
     SESSION_PLURAL,
     TASK_PLURAL,
 )
+from armonik_sdk.apiserver import APPLY_PATCH, MERGE_PATCH, NoAnswer, Object, Transport
 
 log = logging.getLogger(__name__)
-
-Object = dict[str, Any]
-"""A Kubernetes object as JSON."""
-
-REQUEST_TIMEOUT = 30.0
-"""Seconds for one request."""
-ATTEMPTS = 5
-"""Requests until KubeUnavailable is raised; with back-off about 4 seconds beside the requests' own time."""
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-
-MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True)
@@ -84,7 +66,7 @@ class Kube:
     """Requests to the apiserver. Safe to call from many coroutines."""
 
     def __init__(self, configuration: client.Configuration) -> None:
-        self._api = client.ApiClient(configuration)
+        self._transport = Transport(configuration)
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> Self:
@@ -99,7 +81,7 @@ class Kube:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._api.close()
+        await self._transport.close()
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """Read one object.
@@ -191,45 +173,15 @@ class Kube:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        what = f"{method} {path}"
-        last = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(min(2.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            try:
-                status, answer = await self._once(method, path, body, query or {}, content_type)
-            except (TimeoutError, aiohttp.ClientError) as error:
-                last = f"{type(error).__name__}: {error}"
-                continue
-            if status < 300:
-                return answer
-            if status not in _RETRIED:
-                raise _refusal(status, answer, method, what)
-            last = f"{status}: {answer.get('message', '')}"
-        raise KubeUnavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
-
-    async def _once(
-        self, method: str, path: str, body: Object | None, query: Mapping[str, str], content_type: str
-    ) -> tuple[int, Object]:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
-            response = await self._api.call_api(
-                method, url, header_params=headers, body=body, _request_timeout=REQUEST_TIMEOUT
+            answer = await self._transport.request(
+                method, path, body=body, query=query, content_type=content_type
             )
-            status, raw = response.status, await response.read()
-        except client.ApiException as refusal:
-            status, raw = refusal.status or 0, refusal.body or b""
-        return status, _parse(raw)
-
-
-def _parse(raw: bytes | str) -> Object:
-    try:
-        answer = json.loads(raw) if raw else {}
-    except ValueError:  # a proxy in between answers in prose
-        return {"message": raw.decode(errors="replace") if isinstance(raw, bytes) else raw}
-    return answer if isinstance(answer, dict) else {"message": str(answer)}
+        except NoAnswer as error:
+            raise KubeUnavailable(str(error)) from error
+        if answer.ok:
+            return answer.body
+        raise _refusal(answer.status, answer.body, method, f"{method} {path}")
 
 
 def _refusal(status: int, answer: Object, method: str, what: str) -> KubeError:

@@ -13,6 +13,13 @@ TASKS: Final = "TASKS"
 CONTROL: Final = "CONTROL"
 RESULTS: Final = "RESULTS"
 
+ALL_QUEUED: Final = "armonik.queue.>"
+"""Every subject of QUEUE."""
+ALL_RECORDS: Final = "armonik.journal.>"
+"""Every subject of JOURNAL."""
+WORKER_DOWN: Final = "worker-down"
+"""Kind of the event by which an agent has its pod replaced."""
+
 DEFAULT_BAND: Final = 0
 """The only priority band so far."""
 
@@ -86,6 +93,31 @@ def consumer_filter(namespace: str, partition: str, band: int = DEFAULT_BAND) ->
 def queue_of_task(namespace: str, task: str) -> str:
     """Filter that takes exactly the queued messages of one Task, whatever its partition."""
     return f"armonik.queue.{namespace}.*.*.*.{task}.>"
+
+
+def queue_of_session(namespace: str, session: str) -> str:
+    """Filter that takes exactly the queued messages of one Session, whatever their partition."""
+    return f"armonik.queue.{namespace}.*.*.{session}.>"
+
+
+def journal_of_session(namespace: str, session: str) -> str:
+    """Filter that takes exactly the records of one Session."""
+    return f"armonik.journal.{namespace}.{session}.>"
+
+
+def results_of_session(namespace: str, session: str) -> str:
+    """Keys in RESULTS of one Session."""
+    return f"{namespace}.{session}.>"
+
+
+def bucket_stream(bucket: str) -> str:
+    """Stream behind a bucket."""
+    return f"KV_{bucket}"
+
+
+def bucket_subject(bucket: str, key: str) -> str:
+    """Subject of a key, or of a pattern of keys, in that stream."""
+    return f"$KV.{bucket}.{key}"
 
 
 def journal_of_task(namespace: str, session: str, task: str) -> str:

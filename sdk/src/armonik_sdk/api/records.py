@@ -68,6 +68,10 @@ class Owner(Wire):
     name: str = ""
     """Name of the pod, for people."""
 
+    def same_process(self, other: "Owner") -> bool:
+        """Whether both are the same process of the same pod, whatever the pod is called."""
+        return (self.pod, self.process) == (other.pod, other.process)
+
 
 class Piece(Wire):
     """Bytes inside one of the record's objects."""
@@ -128,7 +132,22 @@ class ChildGroup(Wire):
     max_duration_seconds: int = 0
 
 
-class Record(Wire):
+class Committed(Wire):
+    """Outcomes and the objects that hold their bytes."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    """Ended elements, ascending by index."""
+    objects: tuple[str, ...] = ()
+    """Keys of the objects that `outcomes` point into."""
+
+    def ref(self, piece: Piece) -> ObjectRef:
+        """Where the bytes of an output lie."""
+        return ObjectRef(
+            key=self.objects[piece.object], offset=piece.offset, length=piece.length, sha256=piece.sha256
+        )
+
+
+class Record(Committed):
     """A record of the journal. `kind` says why it was written; all other fields are cumulative."""
 
     version: Literal[1] = 1
@@ -151,23 +170,13 @@ class Record(Wire):
     """Takeovers without a known cause; bounded."""
     not_before: float = 0.0
     """Earliest next dispatch, seconds since the epoch on the server's clock."""
-    outcomes: tuple[Outcome, ...] = ()
-    """Ended elements, ascending by index."""
     attempts: tuple[Attempt, ...] = ()
     """Failed executions of elements that have not ended."""
     cancel: str = ""
     """CancelRequested: intervals of the elements to be cancelled (`Ranges` text)."""
-    objects: tuple[str, ...] = ()
-    """Keys of the objects that `outcomes` point into."""
     children: tuple[ChildGroup, ...] = ()
     manifest: ObjectRef | None = None
     """When `outcomes` and `objects` are too large for a record: the object with the full record."""
-
-    def ref(self, piece: Piece) -> ObjectRef:
-        """Where the bytes of an output lie."""
-        return ObjectRef(
-            key=self.objects[piece.object], offset=piece.offset, length=piece.length, sha256=piece.sha256
-        )
 
     @property
     def ended(self) -> frozenset[int]:
@@ -242,21 +251,13 @@ class ResultState(StrEnum):
     DELETED = "Deleted"
 
 
-class RunResults(Wire):
+class RunResults(Committed):
     """An entry of RESULTS for a run: what its head says of outcomes, under the head's sequence."""
 
     sequence: int
     """Journal sequence it was taken from; a lower one never replaces a higher one."""
     end: int
-    outcomes: tuple[Outcome, ...] = ()
-    objects: tuple[str, ...] = ()
     done: bool = False
-
-    def ref(self, piece: Piece) -> ObjectRef:
-        """Where the bytes of an output lie."""
-        return ObjectRef(
-            key=self.objects[piece.object], offset=piece.offset, length=piece.length, sha256=piece.sha256
-        )
 
 
 class ResultEntry(Wire):

@@ -3,12 +3,11 @@
 import asyncio
 import json
 import logging
-import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -20,6 +19,7 @@ from armonik_sdk.api.const import (
     SESSION_PLURAL,
     TASK_PLURAL,
 )
+from armonik_sdk.apiserver import MERGE_PATCH, NoAnswer, Object, Transport
 from armonik_sdk.client.errors import (
     AlreadyExists,
     ClientError,
@@ -31,15 +31,8 @@ from armonik_sdk.client.errors import (
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
-"""A Kubernetes object as JSON."""
-
-REQUEST_TIMEOUT: Final = 30.0
-"""Seconds for one request."""
 WATCH_SECONDS: Final = 60
 """How long one watch lasts before the object is read again."""
-ATTEMPTS: Final = 5
-_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _IN_CLUSTER_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -69,7 +62,7 @@ class Kube:
     """Requests to the apiserver. Safe to call from many coroutines of one event loop."""
 
     def __init__(self, configuration: client.Configuration, namespace: str, *, in_cluster: bool) -> None:
-        self._api = client.ApiClient(configuration)
+        self._transport = Transport(configuration)
         self.namespace = namespace
         """The namespace to use when the caller names none."""
         self.in_cluster = in_cluster
@@ -97,7 +90,7 @@ class Kube:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._api.close()
+        await self._transport.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
         """Read one object.
@@ -124,9 +117,7 @@ class Kube:
 
     async def patch(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
         """Merge-patch an object."""
-        return await self._request(
-            "PATCH", kind.path(namespace, name), body=body, content_type="application/merge-patch+json"
-        )
+        return await self._request("PATCH", kind.path(namespace, name), body=body, content_type=MERGE_PATCH)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete this very object; one that is gone is fine."""
@@ -185,8 +176,8 @@ class Kube:
             "resourceVersion": version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        answer = await self._send(
-            "GET", kind.path(namespace), None, query, "application/json", WATCH_SECONDS + 15
+        answer = await self._transport.send(
+            "GET", kind.path(namespace), query=query, timeout=WATCH_SECONDS + 15
         )
         stream = answer.response
         try:
@@ -202,43 +193,15 @@ class Kube:
     async def _request(
         self, method: str, path: str, *, body: Object | None = None, content_type: str = "application/json"
     ) -> Object:
-        what, last, unclear = f"{method} {path}", "", False
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(min(2.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            try:
-                answer = await self._send(method, path, body, {}, content_type, REQUEST_TIMEOUT)
-                status, raw = answer.status, await answer.read()
-            except client.ApiException as refusal:
-                status, raw = refusal.status or 0, refusal.body or b""
-            except (TimeoutError, aiohttp.ClientError) as error:
-                last, unclear = f"{type(error).__name__}: {error}", True
-                continue
-            parsed = _parse(raw)
-            if status < 300:
-                return parsed
-            if status not in _RETRIED:
-                if status == 409 and method == "POST" and unclear:
-                    raise _LostAnswer(str(parsed.get("message", "")))
-                raise _refusal(status, parsed, what)
-            last, unclear = f"{status}: {parsed.get('message', '')}", unclear or status != 429
-        raise Unavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        body: Object | None,
-        query: Mapping[str, str],
-        content_type: str,
-        timeout: float,
-    ) -> Any:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        return await self._api.call_api(
-            method, url, header_params=headers, body=body, _request_timeout=timeout
-        )
+        try:
+            answer = await self._transport.request(method, path, body=body, content_type=content_type)
+        except NoAnswer as error:
+            raise Unavailable(str(error)) from error
+        if answer.ok:
+            return answer.body
+        if answer.status == 409 and method == "POST" and answer.unclear:
+            raise _LostAnswer(str(answer.body.get("message", "")))
+        raise _refusal(answer.status, answer.body, f"{method} {path}")
 
 
 class _LostAnswer(AlreadyExists):
@@ -250,14 +213,6 @@ def _covers(standing: Any, wanted: Any) -> bool:
     if isinstance(standing, dict) and isinstance(wanted, dict):
         return all(key in standing and _covers(standing[key], value) for key, value in wanted.items())
     return bool(standing == wanted)
-
-
-def _parse(raw: bytes | str) -> Object:
-    try:
-        answer = json.loads(raw) if raw else {}
-    except ValueError:  # a proxy in between answers in prose
-        return {"message": raw.decode(errors="replace") if isinstance(raw, bytes) else raw}
-    return answer if isinstance(answer, dict) else {"message": str(answer)}
 
 
 def _refusal(status: int, answer: Object, what: str) -> ClientError:

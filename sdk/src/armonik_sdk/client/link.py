@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription
 
 from armonik_sdk.api.const import CLIENT_SECRET
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.names import RESULTS
+from armonik_sdk.api.names import RESULTS, bucket_subject
 from armonik_sdk.api.records import ResultEntry, RunResults
 from armonik_sdk.client.errors import NotConnected, NotFound, ResultDamaged, Unavailable
 from armonik_sdk.client.forward import Forward, Service
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 30.0
 """How long to wait for the namespace's credentials, and for NATS."""
-_PREFIX: Final = f"$KV.{RESULTS}."
+_PREFIX: Final = bucket_subject(RESULTS, "")
 
 T = TypeVar("T")
 

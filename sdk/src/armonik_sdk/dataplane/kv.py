@@ -1,12 +1,13 @@
 """Typed access to the buckets TASKS, CONTROL and RESULTS."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 import nats.js.errors
 from nats.aio.client import Client
 
+from armonik_sdk.api.names import bucket_stream, bucket_subject
 from armonik_sdk.api.records import Control, DesiredState, Wire
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, WRONG_LAST_SEQUENCE
@@ -29,7 +30,7 @@ class Bucket(Generic[T]):
         self._model = model
 
     def _subject(self, key: str) -> str:
-        return f"$KV.{self._name}.{key}"
+        return bucket_subject(self._name, key)
 
     async def get(self, key: str) -> tuple[T, int] | None:
         """The value and its revision, read from the leader; None when absent or deleted.
@@ -38,7 +39,7 @@ class Bucket(Generic[T]):
             QueueUnavailable: no answer.
         """
         try:
-            message = await self._js.get_last_msg(f"KV_{self._name}", self._subject(key))
+            message = await self._js.get_last_msg(bucket_stream(self._name), self._subject(key))
         except nats.js.errors.NotFoundError:
             return None
         except UNREACHABLE as error:
@@ -78,6 +79,28 @@ class Bucket(Generic[T]):
         """
         return await self._write(key, value, revision)
 
+    async def settle(self, key: str, value: T, *, replaces: Callable[[T], bool]) -> T:
+        """Write a key where none stands, or where `replaces` says so of what stands; what stands then.
+
+        Raises:
+            QueueUnavailable: no answer, or the key changed again and again meanwhile.
+        """
+        for _ in range(_CAS_ATTEMPTS):
+            standing = await self.get(key)
+            if standing is None:
+                if await self.create(key, value) is not None:
+                    return value
+                continue
+            current, revision = standing
+            if not replaces(current):
+                return current
+            try:
+                await self.update(key, value, revision)
+            except Conflict:
+                continue
+            return value
+        raise QueueUnavailable(f"{self._name}[{key}] changed {_CAS_ATTEMPTS} times while it was written")
+
     async def delete(self, key: str) -> None:
         """Delete a key; an absent one is fine."""
         try:
@@ -113,7 +136,7 @@ class Bucket(Generic[T]):
             await watcher.stop()
 
     async def _marker(self, key: str) -> int | None:
-        message = await self._js.get_last_msg(f"KV_{self._name}", self._subject(key))
+        message = await self._js.get_last_msg(bucket_stream(self._name), self._subject(key))
         return int(message.seq or 0) if (message.headers or {}).get("KV-Operation") else None
 
     async def _write(self, key: str, value: T, revision: int | None) -> int:
@@ -135,22 +158,12 @@ async def put_control(bucket: Bucket[Control], key: str, wanted: Control) -> Con
     A lower generation never replaces a higher one, and Deleted is final (protocol section 1): so an operator
     that is behind cannot revive what a newer one has ended.
     """
-    for _ in range(_CAS_ATTEMPTS):
-        standing = await bucket.get(key)
-        if standing is None:
-            if await bucket.create(key, wanted) is not None:
-                return wanted
-            continue
-        current, revision = standing
+
+    def replaces(current: Control) -> bool:
         if current.state is DesiredState.DELETED:
-            return current
+            return False
         if wanted.state is not DesiredState.DELETED and wanted.generation < current.generation:
-            return current
-        if (wanted.state, wanted.generation) == (current.state, current.generation):
-            return current
-        try:
-            await bucket.update(key, wanted, revision)
-        except Conflict:
-            continue
-        return wanted
-    raise QueueUnavailable(f"{key} changed {_CAS_ATTEMPTS} times while it was written")
+            return False
+        return (wanted.state, wanted.generation) != (current.state, current.generation)
+
+    return await bucket.settle(key, wanted, replaces=replaces)

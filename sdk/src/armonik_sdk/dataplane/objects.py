@@ -15,6 +15,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from armonik_sdk.api.kinds.data import ObjectRef
+from armonik_sdk.api.records import Record
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing, StoreUnavailable
 
@@ -173,3 +174,14 @@ class S3Store:
                 last = error
             log.info("%s failed (%s), attempt %d of %d", what, last, attempt + 1, ATTEMPTS)
         raise StoreUnavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
+
+
+async def expand(store: ObjectStore, record: Record) -> Record:
+    """The whole record, when it was too large for the journal.
+
+    Raises:
+        StoreUnavailable, ObjectMissing, ChecksumMismatch: its manifest cannot be read.
+    """
+    if record.manifest is None:
+        return record
+    return Record.model_validate_json(await store.get(record.manifest))

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import QUEUE, RunId, consumer, consumer_filter
+from armonik_sdk.api.names import ALL_QUEUED, QUEUE, RunId, consumer, consumer_filter
 from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE
 
@@ -36,7 +36,7 @@ async def publish_run(client: Client, run: RunId, partition: str, message: RunMe
     return True
 
 
-async def queued(client: Client, pattern: str = "armonik.queue.>") -> set[str]:
+async def queued(client: Client, pattern: str = ALL_QUEUED) -> set[str]:
     """Subjects that hold a message, delivered or not, read in pages."""
     found: set[str] = set()
     while True:

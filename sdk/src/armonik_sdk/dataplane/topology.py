@@ -18,6 +18,8 @@ from nats.js.api import (
 )
 
 from armonik_sdk.api.names import (
+    ALL_QUEUED,
+    ALL_RECORDS,
     CONTROL,
     DEFAULT_BAND,
     JOURNAL,
@@ -42,7 +44,7 @@ async def ensure(client: Client, *, replicas: int = 1) -> None:
         js,
         StreamConfig(
             name=QUEUE,
-            subjects=["armonik.queue.>"],
+            subjects=[ALL_QUEUED],
             retention=RetentionPolicy.WORK_QUEUE,
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW,
@@ -55,7 +57,7 @@ async def ensure(client: Client, *, replicas: int = 1) -> None:
         js,
         StreamConfig(
             name=JOURNAL,
-            subjects=["armonik.journal.>"],
+            subjects=[ALL_RECORDS],
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW,
