@@ -166,6 +166,13 @@ async def test_objects_are_read_whole_or_in_part_and_checked(
     file.write_bytes(b"from a file")
     assert await store.get(await store.put(f"{prefix}/file", file)) == b"from a file"
     assert await store.get(await store.put(f"{prefix}/empty", b"")) == b""
+    part = ObjectRef(key=whole.key, offset=6, length=5)
+    await store.download(part, tmp_path / "part")
+    assert (tmp_path / "part").read_bytes() == b"world"
+    with pytest.raises(ChecksumMismatch):
+        await store.download(part.model_copy(update={"sha256": whole.sha256}), tmp_path / "altered")
+    with pytest.raises(ObjectMissing):
+        await store.download(ObjectRef(key=f"{prefix}/none", length=1), tmp_path / "missing")
     assert await store.delete_many(prefix) == 3
     with pytest.raises(ObjectMissing):
         await store.get(whole)

@@ -10,11 +10,10 @@ from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.names import split_result_id
 from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
+from armonik_sdk.dataplane.spans import GAP_BYTES, cut, plan_spans
 
 READ_BYTES: Final = 32 * 1024 * 1024
 """Most bytes fetched in one request for several results."""
-GAP_BYTES: Final = 64 * 1024
-"""Bytes between two results that are rather read in vain than in a request of their own."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +102,8 @@ class Read:
         Raises:
             ResultDamaged: a checksum differs.
         """
-        start = self.span.offset or 0
-        found: dict[int, bytes] = {}
+        found = {index: bytes(cut(self.span, ref, data)) for index, ref in self.parts}
         for index, ref in self.parts:
-            at = (ref.offset or 0) - start
-            found[index] = data[at : at + (ref.length or 0)]
             check(f"element {index} in {ref.key}", found[index], ref.sha256)
         return found
 
@@ -116,24 +112,4 @@ def plan_reads(
     wanted: Iterable[tuple[int, ObjectRef]], most: int = READ_BYTES, gap: int = GAP_BYTES
 ) -> list[Read]:
     """Few requests for many results: neighbours in the same object are read together."""
-    reads: list[Read] = []
-    parts: list[tuple[int, ObjectRef]] = []
-    for index, ref in sorted(wanted, key=lambda part: (part[1].key, part[1].offset or 0)):
-        if parts and not _together(parts, ref, most, gap):
-            reads.append(_read(parts))
-            parts = []
-        parts.append((index, ref))
-    return [*reads, _read(parts)] if parts else reads
-
-
-def _together(parts: list[tuple[int, ObjectRef]], ref: ObjectRef, most: int, gap: int) -> bool:
-    first, last = parts[0][1], parts[-1][1]
-    end = (last.offset or 0) + (last.length or 0)
-    reach = (ref.offset or 0) + (ref.length or 0)
-    return ref.key == first.key and (ref.offset or 0) - end <= gap and reach - (first.offset or 0) <= most
-
-
-def _read(parts: list[tuple[int, ObjectRef]]) -> Read:
-    start = parts[0][1].offset or 0
-    end = max((ref.offset or 0) + (ref.length or 0) for _, ref in parts)
-    return Read(ObjectRef(key=parts[0][1].key, offset=start, length=end - start), tuple(parts))
+    return [Read(span, parts) for span, parts in plan_spans(wanted, most, gap)]

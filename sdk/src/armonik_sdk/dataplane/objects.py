@@ -26,6 +26,8 @@ T = TypeVar("T")
 THREADS = 16
 """Transfers at once; also the size of the connection pool."""
 ATTEMPTS = 4
+CHUNK = 1024 * 1024
+"""Bytes of a download that are in memory at once."""
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 _MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
@@ -43,6 +45,9 @@ class ObjectStore(Protocol):
 
     async def get(self, ref: ObjectRef) -> bytes:
         """The bytes, checked when the reference has a checksum."""
+
+    async def download(self, ref: ObjectRef, path: Path) -> None:
+        """The same into a new file, never as a whole in memory."""
 
     async def stat(self, key: str) -> int:
         """Size of the object in bytes."""
@@ -122,6 +127,40 @@ class S3Store:
         if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
             raise ChecksumMismatch(f"object {ref.key} [{ref.offset or 0}, {len(data)} bytes] was altered")
         return data
+
+    async def download(self, ref: ObjectRef, path: Path) -> None:
+        """The bytes the reference names, streamed into a file that appears complete or not at all.
+
+        Raises:
+            ObjectMissing: there is no such object.
+            ChecksumMismatch: the bytes are not those that were committed.
+        """
+        part = path.with_name(f"{path.name}.part")
+
+        def work() -> str:
+            digest = hashlib.sha256()
+            with part.open("wb") as file:
+                if ref.length == 0:
+                    return digest.hexdigest()
+                response = self._client.get_object(
+                    self._bucket, ref.key, offset=ref.offset or 0, length=ref.length or 0
+                )
+                try:
+                    for chunk in response.stream(CHUNK):
+                        digest.update(chunk)
+                        file.write(chunk)
+                finally:
+                    response.close()
+                    response.release_conn()
+            return digest.hexdigest()
+
+        try:
+            found = await self._run(f"download {ref.key}", work)
+            if ref.sha256 is not None and found != ref.sha256:
+                raise ChecksumMismatch(f"object {ref.key} [{ref.offset or 0}, {ref.length}] was altered")
+            await asyncio.to_thread(part.rename, path)
+        finally:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
 
     async def stat(self, key: str) -> int:
         """Size of the object in bytes.
