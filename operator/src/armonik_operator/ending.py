@@ -86,11 +86,11 @@ class Ending:
 
     async def _end_runs(self, namespace: str, session_uid: str, uid: str, fold: TaskFold) -> float | None:
         left = False
-        for known in fold.open_runs:
+        for known in list(fold.open_runs):
             run = RunId(namespace, session_uid, uid, known.start)
             head = await self._servers.journal.head(run)
             if head is None:  # purged with its session
-                fold.runs.pop(known.start)
+                fold.forget_run(known.start)
             elif head.record.kind.terminal:
                 await self._take(Received(run, head.record, head.sequence, head.time))
             else:

@@ -4,12 +4,15 @@ Pure. Records are cumulative and ordered by sequence within a run, so folding is
 not newer than what is known is ignored, and an element keeps its first outcome (protocol step F1).
 """
 
-from dataclasses import dataclass, field
+from bisect import bisect_right, insort
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
+from armonik_operator.spans import SpanSet
 from armonik_sdk.api.const import MAX_FAILURES, MAX_MESSAGE, FailureReason
 from armonik_sdk.api.kinds import ElementCounts, Failure
-from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.ranges import Ranges, Span
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind
 
 
@@ -42,68 +45,103 @@ class Single:
     outcome: Outcome | None = None
 
 
-@dataclass
 class TaskFold:
-    """State of one Task, from its records alone."""
+    """State of one Task, from its records alone.
 
-    runs: dict[int, RunHead] = field(default_factory=dict)
-    outcomes: dict[OutcomeKind, Ranges] = field(default_factory=dict)
-    failures: dict[int, Failure] = field(default_factory=dict)
-    """The failures with the lowest indexes."""
-    sequence: int = 0
-    single: Single = field(default_factory=Single)
-    session: str = ""
-    """UID of the Session; in the records' subjects."""
+    Everything that is asked for after each record (what ended, what is covered, which runs are open, the
+    counters) is kept as records come, so that folding N runs costs about N searches.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[int, RunHead] = {}
+        """By first index. Changed by `add` and `forget_run` only."""
+        self.failures: dict[int, Failure] = {}
+        """The failures with the lowest indexes."""
+        self.delegated: set[str] = set()
+        """Ids of outputs that ended elements have handed to children."""
+        self.children: set[str] = set()
+        """Names of the children that the records name."""
+        self.sequence = 0
+        self.single = Single()
+        self.session = ""
+        """UID of the Session; in the records' subjects."""
+        self._outcomes: dict[OutcomeKind, SpanSet] = {}
+        self._ended = SpanSet()
+        self._covered = SpanSet()
+        self._open: dict[int, RunHead] = {}
+        self._starts: list[int] = []
+        self._running = 0
+        self._queued = 0
+
+    @property
+    def outcomes(self) -> dict[OutcomeKind, Ranges]:
+        """Elements by how they ended; only what occurred."""
+        return {kind: spans.ranges for kind, spans in self._outcomes.items()}
 
     @property
     def ended(self) -> Ranges:
         """Elements that have an outcome."""
-        return Ranges.of(span for ranges in self.outcomes.values() for span in ranges.spans)
+        return self._ended.ranges
 
     @property
     def submitted(self) -> Ranges:
         """Elements that belong to a run, or ended in an earlier life of the journal."""
-        return Ranges.of((run.start, run.end) for run in self.runs.values()) | self.ended
+        return self._covered.ranges
 
     @property
-    def open_runs(self) -> list[RunHead]:
-        """Runs whose head is not terminal."""
-        return [run for run in self.runs.values() if not run.kind.terminal]
+    def open_runs(self) -> Collection[RunHead]:
+        """Runs whose head is not terminal; a view that follows the fold."""
+        return self._open.values()
+
+    def covers(self, total: int) -> bool:
+        """Whether every element belongs to a run or has ended."""
+        return len(self._covered) >= total
 
     def finished(self, total: int) -> bool:
         """Whether every element has an outcome and every run a terminal head."""
-        return len(self.ended) >= total and not self.open_runs
+        return len(self._ended) >= total and not self._open
+
+    def has_ended(self, index: int) -> bool:
+        """Whether the element has an outcome."""
+        return index in self._ended
 
     def kind_of(self, index: int) -> OutcomeKind | None:
         """How the element ended; None while it has not."""
-        return next((kind for kind, ranges in self.outcomes.items() if index in ranges), None)
+        return next((kind for kind, spans in self._outcomes.items() if index in spans), None)
 
     def run_of(self, index: int) -> RunHead | None:
         """The run that the element belongs to."""
-        return next((run for run in self.runs.values() if run.start <= index < run.end), None)
+        at = bisect_right(self._starts, index) - 1
+        run = self.runs[self._starts[at]] if at >= 0 else None
+        return run if run is not None and index < run.end else None
 
     def seed(self, kind: OutcomeKind, indexes: Ranges) -> None:
         """Take outcomes from a status that an earlier life of the journal stands behind."""
-        self.outcomes[kind] = self.outcomes.get(kind, Ranges()) | (indexes - self.ended)
+        for span in indexes.spans:
+            self._end(kind, self._ended.gaps(*span))
+
+    def forget_run(self, start: int) -> None:
+        """Drop a run whose records are gone; what ended in it stays ended."""
+        self._replace(self.runs.pop(start, None), None)
+        self._starts.remove(start)
+        self._covered = SpanSet((run.start, run.end) for run in self.runs.values())
+        for span in self.ended.spans:
+            self._covered.add(*span)
 
     def add(self, record: Record, sequence: int, time: datetime) -> bool:
         """Fold one record; False when a newer one of its run is known already."""
         known = self.runs.get(record.start)
         if known is not None and sequence <= known.sequence:
             return False
-        ended = self.ended
-        fresh = {o.index: o for o in all_outcomes(record) if o.index not in ended}
-        for kind in OutcomeKind:
-            new = Ranges.indexes(i for i, o in fresh.items() if o.kind is kind)
-            if new:
-                self.outcomes[kind] = self.outcomes.get(kind, Ranges()) | new
-        bare = _implied_cancelled(record) - ended - Ranges.indexes(fresh)
-        if bare:
-            self.outcomes[OutcomeKind.CANCELLED] = self.outcomes.get(OutcomeKind.CANCELLED, Ranges()) | bare
+        fresh = {o.index: o for o in all_outcomes(record) if o.index not in self._ended}
+        for outcome in fresh.values():
+            self._end(outcome.kind, [(outcome.index, outcome.index + 1)])
+            self.delegated.update(outcome.delegated)
+        for span in _implied_cancelled(record).spans:
+            self._end(OutcomeKind.CANCELLED, self._ended.gaps(*span))
         self._keep_failures(fresh)
-        run = Ranges.of([(record.start, record.end)])
-        owned = record.owner.pod if record.owner and record.kind.owned else ""
-        self.runs[record.start] = RunHead(
+        self.children.update(child.name for child in record.children)
+        head = RunHead(
             start=record.start,
             end=record.end,
             n=record.n,
@@ -112,9 +150,10 @@ class TaskFold:
             sequence=sequence,
             time=time,
             partition=record.partition,
-            owner_pod=owned,
-            remaining=len(run - self.ended),
+            owner_pod=record.owner.pod if record.owner and record.kind.owned else "",
+            remaining=record.end - record.start - self._ended.count(record.start, record.end),
         )
+        self._replace(known, head)
         if record.start == 0:
             self._keep_single(record, fresh.get(0), time)
         self.sequence = max(self.sequence, sequence)
@@ -122,25 +161,47 @@ class TaskFold:
 
     def counts(self, total: int) -> ElementCounts:
         """Elements by state; an agent works on one element of a run at a time."""
-        running = sum(1 for run in self.open_runs if run.kind.owned and run.remaining)
-        waiting = sum(run.remaining for run in self.open_runs) - running
-        sizes = {kind: len(self.outcomes.get(kind, ())) for kind in OutcomeKind}
-        ended = sum(sizes.values())
+        sizes = {kind: len(self._outcomes.get(kind, ())) for kind in OutcomeKind}
         return ElementCounts(
             total=total,
-            pending=max(0, total - ended - running - waiting),
-            queued=waiting,
-            running=running,
+            pending=max(0, total - len(self._ended) - self._running - self._queued),
+            queued=self._queued,
+            running=self._running,
             succeeded=sizes[OutcomeKind.COMPLETED],
             failed=sizes[OutcomeKind.ERROR],
             timed_out=sizes[OutcomeKind.TIMEOUT],
             cancelled=sizes[OutcomeKind.CANCELLED],
         )
 
+    def _end(self, kind: OutcomeKind, spans: Iterable[Span]) -> None:
+        for start, end in spans:
+            self._outcomes.setdefault(kind, SpanSet()).add(start, end)
+            self._ended.add(start, end)
+            self._covered.add(start, end)
+
+    def _replace(self, known: RunHead | None, head: RunHead | None) -> None:
+        if known is not None and self._open.pop(known.start, None) is not None:
+            self._count(known, -1)
+        if head is None:
+            return
+        if known is None:
+            insort(self._starts, head.start)
+        self.runs[head.start] = head
+        self._covered.add(head.start, head.end)
+        if not head.kind.terminal:
+            self._open[head.start] = head
+            self._count(head, 1)
+
+    def _count(self, run: RunHead, sign: int) -> None:
+        running = int(run.kind.owned and run.remaining > 0)
+        self._running += sign * running
+        self._queued += sign * (run.remaining - running)
+
     def _keep_failures(self, fresh: dict[int, Outcome]) -> None:
-        for index, outcome in fresh.items():
-            if outcome.kind is OutcomeKind.COMPLETED:
-                continue
+        failed = {i: o for i, o in fresh.items() if o.kind is not OutcomeKind.COMPLETED}
+        if not failed:
+            return
+        for index, outcome in failed.items():
             self.failures[index] = Failure(
                 index=index,
                 reason=outcome.reason or FailureReason.WORKER_ERROR,

@@ -86,3 +86,47 @@ def test_runs_cover_exactly_what_belongs_to_none(total: int, taken: list[tuple[i
     assert all(0 < end - start <= size for start, end in runs)
     assert sum(end - start for start, end in runs) + len(submitted) == total
     assert Ranges.of(runs) == submitted.complement(total)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[tuple[int, Record]]:
+    """Records of several runs, in an order in which a journal may hand them out."""
+    numbered: list[list[Record]] = []
+    start = 0
+    for _ in range(draw(st.integers(1, 4))):
+        kinds = draw(OUTCOMES)
+        numbered.append(history(kinds, start)[: draw(st.integers(1, len(kinds) + 2))])
+        start += len(kinds) + draw(st.integers(0, 2))
+    order = draw(st.permutations([at for at, run in enumerate(numbered) for _ in run]))
+    streams = [iter(run) for run in numbered]
+    return [(sequence, next(streams[at])) for sequence, at in enumerate(order, start=1)]
+
+
+@given(records=deliveries(), seeded=st.lists(st.integers(0, 30), max_size=5))
+def test_what_is_kept_is_what_the_runs_and_outcomes_say(
+    records: list[tuple[int, Record]], seeded: list[int]
+) -> None:
+    fold = TaskFold()
+    fold.seed(OutcomeKind.COMPLETED, Ranges.indexes(seeded))
+    total = 40
+    for sequence, record in records:
+        fold.add(record, sequence, NOW)
+        ended = Ranges.of(span for ranges in fold.outcomes.values() for span in ranges.spans)
+        open_runs = [run for run in fold.runs.values() if not run.kind.terminal]
+        assert fold.ended == ended
+        assert fold.submitted == Ranges.of((r.start, r.end) for r in fold.runs.values()) | ended
+        assert sorted(fold.open_runs, key=lambda r: r.start) == sorted(open_runs, key=lambda r: r.start)
+        assert fold.finished(len(ended)) == (not open_runs)
+        counts = fold.counts(total)
+        assert counts.running == sum(1 for r in open_runs if r.kind.owned and r.remaining)
+        assert counts.queued + counts.running == sum(r.remaining for r in open_runs)
+        assert counts.ended == len(ended)
+        for index in range(total):
+            assert fold.has_ended(index) == (index in ended) == (fold.kind_of(index) is not None)
+            holding = [r for r in fold.runs.values() if r.start <= index < r.end]
+            assert fold.run_of(index) == next(iter(holding), None)
+    for start in list(fold.runs):
+        fold.forget_run(start)
+    assert fold.submitted == fold.ended
+    assert not fold.open_runs
+    assert fold.counts(total).queued == 0
