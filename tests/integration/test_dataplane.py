@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.js.api import StorageType
 
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import RunMessage
@@ -16,6 +17,7 @@ from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.errors import ChecksumMismatch, Conflict, ObjectMissing
 from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket, put_control
+from armonik_sdk.dataplane.listing import subjects
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import Puller, publish_run, purge, queued
 from armonik_sdk.dataplane.topology import ensure, ensure_consumer
@@ -124,12 +126,37 @@ async def test_a_key_is_created_once_and_again_after_its_deletion(nats_client: C
     await bucket.update("ns.a", Control(state=DesiredState.PAUSED), revision)
     with pytest.raises(Conflict):
         await bucket.update("ns.a", value, revision)
-    assert await bucket.keys("ns.*") == ["ns.a"]
+    assert await bucket.keys("ns.*") == {"ns.a"}
 
 
 async def test_keys_are_listed_whatever_their_values(nats_client: Client) -> None:
     await Bucket(nats_client, CONTROL, Control).put("ns.a", Control(state=DesiredState.RUNNING))
-    assert await Bucket(nats_client, CONTROL, Record).keys("ns.*") == ["ns.a"]
+    assert await Bucket(nats_client, CONTROL, Record).keys("ns.*") == {"ns.a"}
+
+
+async def test_listing_misses_no_key_while_others_come_and_go(nats_client: Client) -> None:
+    bucket = Bucket(nats_client, CONTROL, Control)
+    value = Control(state=DesiredState.RUNNING)
+    kept = {f"ns.kept-{i}" for i in range(300)}
+    await asyncio.gather(*(bucket.put(key, value) for key in kept))
+    for repetition in range(200):
+        gone = [f"ns.gone-{repetition}-{i}" for i in range(5)]
+        await asyncio.gather(*(bucket.put(key, value) for key in gone))
+        listed, *_ = await asyncio.gather(bucket.keys("ns.*"), *map(bucket.delete, gone))
+        assert kept <= listed <= kept.union(gone)
+        assert await bucket.keys("ns.*") == kept
+    assert await bucket.get_many([*kept, "ns.gone-0-0"]) == dict.fromkeys(kept, value)
+
+
+async def test_more_subjects_than_one_answer_holds_are_listed(nats_client: Client) -> None:
+    js = nats_client.jetstream(timeout=120)
+    await js.add_stream(name="MANY", subjects=["many.>"], storage=StorageType.MEMORY)
+    names = {f"many.{i}" for i in range(100_050)}
+    for name in names:
+        await nats_client.publish(name, b"")
+    # The server stores what comes from one connection in order: an answer to the last tells of all.
+    assert (await js.publish("many.last.one", b"")).seq == len(names) + 1
+    assert await subjects(nats_client, "MANY", "many.*") == names
 
 
 async def test_a_control_entry_never_goes_back(nats_client: Client) -> None:

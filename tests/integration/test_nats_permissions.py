@@ -25,6 +25,8 @@ import pytest
 from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
+from armonik_sdk.dataplane.listing import subjects
+
 pytestmark = pytest.mark.integration
 
 PASSWORDS = {"operator": "op1", "agent": "ag1", "client": "cl1"}
@@ -185,19 +187,13 @@ async def test_agent_appends_with_compare_and_set_and_reads_heads(roles: dict[st
 
 
 @pytest.mark.parametrize(("user", "bucket"), [("agent", "CONTROL"), ("client", "RESULTS")])
-async def test_watching_needs_no_more_than_is_granted(roles: dict[str, Role], user: str, bucket: str) -> None:
+async def test_changes_are_told_without_a_consumer(roles: dict[str, Role], user: str, bucket: str) -> None:
     role = roles[user]
-    kv = await role.js.key_value(bucket)
-    watcher = await kv.watch("ns.*")
-    assert (await watcher.updates()).key == "ns.known"
-    assert await watcher.updates() is None  # the marker between what stood and what comes
     hints = await role.nc.subscribe(f"$KV.{bucket}.ns.>")
     await role.settled()
     writer = await roles["operator"].js.key_value(bucket)
     await writer.put("ns.new", b"1")
-    assert (await watcher.updates()).key == "ns.new"
     assert (await hints.next_msg(timeout=2)).subject == f"$KV.{bucket}.ns.new"
-    await watcher.stop()
     assert role.violations == []
 
 
@@ -219,7 +215,7 @@ async def test_client_reads_the_journal_and_lists_results(roles: dict[str, Role]
     await roles["agent"].js.publish(JOURNAL_SUBJECT, b"done")
     assert (await live.next_msg(timeout=2)).data == b"done"
     assert (await client.js.get_last_msg("JOURNAL", JOURNAL_SUBJECT)).data == b"done"
-    assert await (await client.js.key_value("RESULTS")).keys() == ["ns.known"]
+    assert await subjects(client.nc, "KV_RESULTS", "$KV.RESULTS.ns.*") == {"$KV.RESULTS.ns.known"}
     assert client.violations == []
 
 
@@ -266,6 +262,8 @@ FORBIDDEN: list[Attempt] = [
         "$JS.API.CONSUMER.CREATE.QUEUE.thief",
         lambda r: r.js.add_consumer("QUEUE", name="thief", filter_subject="armonik.queue.>"),
     ),
+    ("$JS.API.CONSUMER.CREATE.KV_RESULTS", lambda r: _watch(r, "RESULTS")),
+    ("$JS.API.CONSUMER.CREATE.KV_CONTROL", lambda r: _watch(r, "CONTROL")),
     ("$JS.API.CONSUMER.CREATE.JOURNAL", lambda r: r.js.subscribe("armonik.journal.>", stream="JOURNAL")),
     (f"$JS.API.CONSUMER.DELETE.QUEUE.{CONSUMER}", lambda r: r.js.delete_consumer("QUEUE", CONSUMER)),
     (QUEUE_SUBJECT.replace(".1", ".2"), lambda r: r.js.publish(QUEUE_SUBJECT.replace(".1", ".2"), b"mine")),
@@ -291,6 +289,10 @@ FORBIDDEN_TO_CLIENTS: list[Attempt] = [
 async def _fetch(role: Role) -> object:
     pull = await role.js.pull_subscribe_bind(consumer=CONSUMER, stream="QUEUE")
     return await pull.fetch(1, timeout=1)
+
+
+async def _watch(role: Role, bucket: str) -> object:
+    return await (await role.js.key_value(bucket)).watchall()
 
 
 @pytest.mark.parametrize(

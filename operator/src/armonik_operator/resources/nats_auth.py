@@ -25,11 +25,6 @@ def _read_bucket(bucket: str) -> list[str]:
     return [f"$JS.API.STREAM.INFO.KV_{bucket}", *_leader_and_direct_get(f"KV_{bucket}")]
 
 
-def _watch_bucket(bucket: str) -> list[str]:
-    create = f"$JS.API.CONSUMER.CREATE.KV_{bucket}"
-    return [create, f"{create}.>", f"$JS.API.CONSUMER.INFO.KV_{bucket}.*", f"$JS.FC.KV_{bucket}.>"]
-
-
 AGENT_PUBLISH = (
     f"$JS.API.STREAM.INFO.{QUEUE}",
     f"$JS.API.STREAM.INFO.{JOURNAL}",
@@ -39,7 +34,6 @@ AGENT_PUBLISH = (
     "armonik.journal.>",
     *_leader_and_direct_get(JOURNAL),
     *_read_bucket(CONTROL),
-    *_watch_bucket(CONTROL),
     *_read_bucket(RESULTS),
     "armonik.agent.>",
     "armonik.event.>",
@@ -54,7 +48,6 @@ CLIENT_PUBLISH = (
     *_leader_and_direct_get(JOURNAL),
     *_read_bucket(CONTROL),
     *_read_bucket(RESULTS),
-    *_watch_bucket(RESULTS),
 )
 """Subjects a client may publish to: reads only."""
 

@@ -247,7 +247,7 @@ class TaskHandle(Handle[Task]):
         handed: list[int] = []
         finished = False
         async with link.hints(pattern) as hints:
-            fresh = await link.runs(pattern)
+            fresh = await link.runs(await link.run_keys(pattern))
             while True:
                 ready: list[tuple[int, Found]] = []
                 for run in fresh.values():
@@ -273,10 +273,10 @@ class TaskHandle(Handle[Task]):
                     raise await self.aborted(result_id(self.uid, missing, output))
                 changed = await hints.next(deadline.left(LOOK_SECONDS, f"the results of {self!r}"))
                 if changed:
-                    fresh = {key: one for key in changed if (one := await link.run(key)) is not None}
+                    fresh = await link.runs(changed)
                 else:
                     finished = _holds(await self.status(), ConditionType.FINISHED)
-                    fresh = await link.runs(pattern)
+                    fresh = await link.runs(await link.run_keys(pattern))
         for index in handed:
             yield index, await self.result(output, index=index, timeout=deadline.rest())
 
@@ -356,12 +356,9 @@ class ResultHandle:
     async def _look(self) -> Found | None:
         link = await self._task.connection.link()
         runs, own = await self._keys()
-        if self._task.total == 1:
-            only = await link.run(runs.removesuffix("*") + "0")
-            known = [only] if only is not None else []
-        else:
-            known = list((await link.runs(runs)).values())
-        return resolve(self.id, await link.entry(own), known)
+        single = self._task.total == 1
+        known = await link.runs([runs.removesuffix("*") + "0"] if single else await link.run_keys(runs))
+        return resolve(self.id, await link.entry(own), known.values())
 
     async def _keys(self) -> tuple[str, str]:
         session = await self._task.session_uid()

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -110,19 +110,14 @@ class Link:
         found = await _answered(lambda: self._entries.get(key))
         return found[0] if found else None
 
-    async def run(self, key: str) -> RunResults | None:
-        """The entry of one run."""
-        found = await _answered(lambda: self._runs.get(key))
-        return found[0] if found else None
+    async def runs(self, keys: Iterable[str]) -> dict[str, RunResults]:
+        """The entries of those runs that have one."""
+        wanted = list(keys)
+        return await _answered(lambda: self._runs.get_many(wanted))
 
-    async def runs(self, pattern: str) -> dict[str, RunResults]:
-        """The entries of all runs that match."""
-
-        async def read() -> dict[str, RunResults]:
-            found = self._runs.watch(pattern, live=False)
-            return {key: value async for key, value in found if value is not None}
-
-        return await _answered(read)
+    async def run_keys(self, pattern: str) -> set[str]:
+        """The keys of all runs that match and have an entry."""
+        return await _answered(lambda: self._runs.keys(pattern))
 
     @contextlib.asynccontextmanager
     async def hints(self, *patterns: str) -> AsyncIterator["Hints"]:

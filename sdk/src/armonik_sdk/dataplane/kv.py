@@ -1,8 +1,8 @@
 """Typed access to the buckets TASKS, CONTROL and RESULTS."""
 
-import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Generic, TypeVar
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 import nats.js.errors
 from nats.aio.client import Client
@@ -11,11 +11,12 @@ from armonik_sdk.api.names import bucket_stream, bucket_subject
 from armonik_sdk.api.records import Control, DesiredState, Wire
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, WRONG_LAST_SEQUENCE
-
-log = logging.getLogger(__name__)
+from armonik_sdk.dataplane.listing import subjects
 
 T = TypeVar("T", bound=Wire)
 
+READS_AT_ONCE = 32
+"""Gets in flight when many keys are read."""
 _CAS_ATTEMPTS = 20
 
 
@@ -25,6 +26,7 @@ class Bucket(Generic[T]):
     def __init__(
         self, client: Client, name: str, model: type[T], *, timeout: float = REQUEST_TIMEOUT
     ) -> None:
+        self._client = client
         self._js = client.jetstream(timeout=timeout)
         self._name = name
         self._model = model
@@ -102,38 +104,41 @@ class Bucket(Generic[T]):
         raise QueueUnavailable(f"{self._name}[{key}] changed {_CAS_ATTEMPTS} times while it was written")
 
     async def delete(self, key: str) -> None:
-        """Delete a key; an absent one is fine."""
+        """Remove a key without a trace; an absent one is fine. The operator alone may.
+
+        A marker, as other tools leave it, would stay for ever and be listed for ever.
+
+        Raises:
+            QueueUnavailable: no answer; the key may or may not stand.
+        """
         try:
-            await self._js.publish(
-                self._subject(key), b"", headers={"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
-            )
-        except UNREACHABLE as error:
+            await self._js.purge_stream(bucket_stream(self._name), subject=self._subject(key))
+        except (*UNREACHABLE, nats.js.errors.APIError) as error:
             raise QueueUnavailable(f"{self._name}[{key}] could not be deleted: {error}") from error
 
-    async def keys(self, pattern: str = ">") -> list[str]:
-        """Keys that match a subject pattern, such as `ns.*`, whatever their values; deleted ones left out."""
-        return [entry.key async for entry in self._entries(pattern, live=False) if not entry.operation]
+    async def keys(self, pattern: str = ">") -> set[str]:
+        """Keys that match a subject pattern, such as `ns.*`, whatever their values.
 
-    async def watch(self, pattern: str = ">", *, live: bool = True) -> AsyncIterator[tuple[str, T | None]]:
-        """Current entries that match, then (if `live`) changes as they come; None means deleted.
-
-        For speed only: a watch may be deaf for some seconds after a reconnect (protocol rule 14).
+        Raises:
+            QueueUnavailable: no usable answer.
         """
-        async for entry in self._entries(pattern, live=live):
-            value = None if entry.operation else self._model.model_validate_json(entry.value or b"")
-            yield entry.key, value
+        found = await subjects(self._client, bucket_stream(self._name), self._subject(pattern))
+        return {name.removeprefix(self._subject("")) for name in found}
 
-    async def _entries(self, pattern: str, *, live: bool) -> AsyncIterator[Any]:
-        bucket = await self._js.key_value(self._name)
-        watcher = await bucket.watch(pattern, ignore_deletes=False)
-        try:
-            async for entry in watcher:
-                if entry is not None:
-                    yield entry
-                elif not live:
-                    return
-        finally:
-            await watcher.stop()
+    async def get_many(self, keys: Iterable[str]) -> dict[str, T]:
+        """The values of those keys that stand, read from the leader.
+
+        Raises:
+            QueueUnavailable: no answer.
+        """
+        found: dict[str, T] = {}
+        waiting = list(keys)
+        for at in range(0, len(waiting), READS_AT_ONCE):
+            batch = waiting[at : at + READS_AT_ONCE]
+            for key, standing in zip(batch, await asyncio.gather(*map(self.get, batch)), strict=True):
+                if standing is not None:
+                    found[key] = standing[0]
+        return found
 
     async def _marker(self, key: str) -> int | None:
         message = await self._js.get_last_msg(bucket_stream(self._name), self._subject(key))

@@ -1,7 +1,5 @@
 """The work queue: at most one message a submission of a run, pulled by the agents of a Partition."""
 
-import json
-
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
@@ -11,11 +9,10 @@ from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import ALL_QUEUED, QUEUE, RunId, consumer, consumer_filter
 from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE
+from armonik_sdk.dataplane.listing import subjects
 
 ALREADY_QUEUED = 10077
 """The server's error code when a subject holds its one message already."""
-PAGE = 100_000
-"""Subjects that one stream-info answer lists."""
 
 
 async def publish_run(client: Client, run: RunId, partition: str, message: RunMessage) -> bool:
@@ -37,23 +34,12 @@ async def publish_run(client: Client, run: RunId, partition: str, message: RunMe
 
 
 async def queued(client: Client, pattern: str = ALL_QUEUED) -> set[str]:
-    """Subjects that hold a message, delivered or not, read in pages."""
-    found: set[str] = set()
-    while True:
-        request = json.dumps({"subjects_filter": pattern, "offset": len(found)}).encode()
-        try:
-            answer = await client.request(
-                f"$JS.API.STREAM.INFO.{QUEUE}", request, timeout=REQUEST_TIMEOUT * 4
-            )
-        except UNREACHABLE as error:
-            raise QueueUnavailable(f"the queue could not be listed: {error}") from error
-        info = json.loads(answer.data)
-        if "error" in info:
-            raise QueueUnavailable(f"the queue could not be listed: {info['error'].get('description')}")
-        page = set(info["state"].get("subjects") or {})
-        found |= page
-        if len(page) < PAGE:
-            return found
+    """Subjects that hold a message, delivered or not.
+
+    Raises:
+        QueueUnavailable: no usable answer.
+    """
+    return await subjects(client, QUEUE, pattern)
 
 
 async def purge(client: Client, pattern: str) -> None:
