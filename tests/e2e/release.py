@@ -108,14 +108,17 @@ def until(what: str, holds: Callable[[], bool], timeout: float = 120) -> None:
 
 
 @contextmanager
-def fresh_namespace(prefix: str) -> Iterator[str]:
-    """A namespace of one test, which must go when it is deleted."""
+def fresh_namespace(prefix: str, *, wait: bool = True) -> Iterator[str]:
+    """A namespace of one test, which must go when it is deleted; with `wait` the test waits for its end."""
     name = f"{prefix}-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", name)
     try:
         yield name
     finally:
-        delete_namespace(name)
+        if wait:
+            delete_namespace(name)
+        else:
+            kubectl("delete", "namespace", name, "--wait=false")
 
 
 def delete_namespace(name: str) -> None:

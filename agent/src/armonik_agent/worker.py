@@ -12,14 +12,13 @@ from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessR
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from armonik_agent.elements import Element
+from armonik_sdk.api.const import DATA_CHUNK_BYTES
 from armonik_sdk.api.kinds import TaskOptions
 
 log = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT = 5.0
 READY_INTERVAL = 0.5
-CHUNK = 80 * 1024
-"""Bytes a message that a worker is told to keep to."""
 CHANNEL_OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.max_receive_message_length", -1),
@@ -68,7 +67,7 @@ class Worker:
             payload_id=element.payload_id,
             data_dependencies=element.dependencies,
             data_folder=str(folder),
-            configuration=Configuration(data_chunk_max_size=CHUNK),
+            configuration=Configuration(data_chunk_max_size=DATA_CHUNK_BYTES),
         )
         return await self._stub.Process(request, timeout=element.max_duration)
 

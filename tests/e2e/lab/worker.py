@@ -5,6 +5,8 @@ Options (all text): `mode`, and what the mode takes.
 - `echo` (default): the payload, as the result
 - `noop`: an empty result
 - `sleep`: sleeps `seconds`, then echoes
+- `told`: what the worker was told, as JSON
+- `extra`: a result of its own with the text `text` beside the expected ones, which carry its id
 - `crash`: the process ends at once, without an answer; with `until: "<path>"` only while the file is missing,
   which it makes first, so the next execution in the same pod echoes
 - `raise`: an exception leaves the processing function
@@ -12,7 +14,7 @@ Options (all text): `mode`, and what the mode takes.
 - `silent`: success without a result
 - `concat`: the data dependencies, sorted by id, joined by commas
 - `subtasks`: payload "1 2 3": one child squares each number, a last one adds up what they made and is handed
-  this task's own outputs
+  this task's own outputs; with `then: "error"` or `then: "raise"` it fails after that
 - `hostile`: looks for the agent's credentials; the result lists what it could read
 """
 
@@ -40,6 +42,11 @@ def lab(task: TaskHandler) -> Output:
         case "sleep":
             time.sleep(float(options.get("seconds", "1")))
             return _send(task, task.payload)
+        case "told":
+            return _send(task, json.dumps(_told(task)).encode())
+        case "extra":
+            made = task.create_results({"extra": options.get("text", "").encode()})
+            return _send(task, made["extra"].result_id.encode())
         case "crash":
             return _crash(task, options.get("until", ""))
         case "raise":
@@ -60,6 +67,20 @@ def lab(task: TaskHandler) -> Output:
             return _send(task, json.dumps(_loot()).encode())
         case mode:
             return Output(error=f"unknown mode {mode!r}")
+
+
+def _told(task: TaskHandler) -> dict[str, object]:
+    options = task.task_options
+    return {
+        "session": task.session_id,
+        "task": task.task_id,
+        "expected": list(task.expected_results),
+        "options": dict(options.options),
+        "priority": options.priority,
+        "maxRetries": options.max_retries,
+        "partition": options.partition_id,
+        "application": options.application_name,
+    }
 
 
 def _send(task: TaskHandler, data: bytes) -> Output:
@@ -99,7 +120,13 @@ def _subtasks(task: TaskHandler) -> Output:
         ],
         _child_options(task, "sum"),
     )
-    return Output()
+    match task.task_options.options.get("then"):
+        case "error":
+            return Output(error="asked to fail after submitting")
+        case "raise":
+            raise RuntimeError("asked to raise after submitting")
+        case _:
+            return Output()
 
 
 def _child_options(task: TaskHandler, mode: str) -> TaskOptions:

@@ -12,13 +12,35 @@ from armonik_sdk.api.const import (
     AGENT_SECRET,
     AGENT_SERVICE_ACCOUNT,
     CLIENT_SECRET,
+    DATA_CHUNK_BYTES,
+    GROUP_VERSION,
     MANAGED_BY_LABEL,
+    MAX_DEPENDENCIES,
+    MAX_ELEMENTS,
+    MAX_INLINE_BYTES,
+    MAX_ITEM_DEPENDENCIES,
+    MAX_ITEMS,
+    MAX_OUTPUTS,
+    MAX_RESULT_INLINE_BYTES,
+    MAX_SPEC_BYTES,
     PART_OF,
     PART_OF_LABEL,
     SERVICE_CONFIGURATION,
 )
+from armonik_sdk.api.records import RECORD_VERSION
 
 Object = dict[str, Any]
+_LIMITS = {
+    "chunkBytes": DATA_CHUNK_BYTES,
+    "dependencies": MAX_DEPENDENCIES,
+    "elements": MAX_ELEMENTS,
+    "inlineBytes": MAX_INLINE_BYTES,
+    "itemDependencies": MAX_ITEM_DEPENDENCIES,
+    "items": MAX_ITEMS,
+    "outputs": MAX_OUTPUTS,
+    "resultInlineBytes": MAX_RESULT_INLINE_BYTES,
+    "specBytes": MAX_SPEC_BYTES,
+}
 _LABELS = {MANAGED_BY_LABEL: "armonik-operator", PART_OF_LABEL: PART_OF}
 
 
@@ -81,6 +103,8 @@ def namespace_objects(
     defaults = settings.task_defaults.model_dump(mode="json", by_alias=True, exclude_none=True)
     configuration = {
         "defaults": json.dumps(defaults, sort_keys=True),
+        "limits": json.dumps(_LIMITS, sort_keys=True),
+        "versions": json.dumps({"api": GROUP_VERSION, "records": RECORD_VERSION}, sort_keys=True),
         "nats-url": settings.nats_url,
         "s3-endpoint": settings.s3_endpoint,
         "s3-secure": "true" if settings.s3_secure else "false",

@@ -82,6 +82,8 @@ MAX_INTERVALS: Final = 16 * 1024
 """Longest interval string in a status, in characters; longer ones spill to `detailRef`."""
 MAX_SPEC_BYTES: Final = 128 * 1024
 """Largest Task spec the client sends; above it the items go to an object (`itemsRef`)."""
+DATA_CHUNK_BYTES: Final = 80 * 1024
+"""Bytes a message that workers and clients keep to when they send data in pieces."""
 MAX_PARTITION_NAME: Final = 40
 """Pod names and queue consumers are built from a Partition's name."""
 MIN_PRIORITY: Final = 1

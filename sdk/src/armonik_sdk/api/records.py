@@ -5,13 +5,15 @@ Unknown fields are ignored when reading, so an older agent can stand beside a ne
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from armonik_sdk.api.kinds.data import ObjectRef
 
+RECORD_VERSION: Final = 1
+"""Version of the records' schema; a part that reads a higher one must be upgraded."""
 MAX_ERROR_BYTES = 4096
 """Longest error text in a record, in bytes (protocol rule 15)."""
 

@@ -1,0 +1,325 @@
+"""A task's whole way, step by step, seen from outside; ARCHITECTURE.md names the test beside each step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from release import Object, apply, kubectl, objects, session, until
+from space import PARTITION, SESSION, Space, space
+
+from armonik_sdk.api.kinds import Dependency, ObjectRef, TaskOptions
+from armonik_sdk.api.names import RunId, result_id, task_payload_key
+from armonik_sdk.api.records import DesiredState, RecordKind, ResultState
+from armonik_sdk.client import Client
+from armonik_sdk.client.errors import ResultAborted
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[Space]:
+    """One pod with one slot serves all tests of this file."""
+    with space("flow") as made:
+        yield made
+
+
+def test_a_session_is_accepted_and_told_to_the_agents(here: Space) -> None:
+    found = here.get(SESSION, "session.armonik.io")
+    ready = found["status"]["conditions"][0]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "True", "Accepted")
+    assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
+    told = here.observe.control(found["metadata"]["uid"])
+    assert told is not None
+    assert (told.state, told.generation) == (DesiredState.RUNNING, found["metadata"]["generation"])
+
+
+def test_the_client_reads_the_service_configuration(here: Space) -> None:
+    async def configuration(client: Client) -> dict[str, str]:
+        return dict(client.configuration)
+
+    standing = here.get("armonik-service-configuration", "configmap")["data"]
+    assert here.sdk(configuration) == standing
+    assert json.loads(standing["defaults"])["maxRetries"] >= 0
+    assert json.loads(standing["limits"])["inlineBytes"] == 32 * 1024
+    assert json.loads(standing["versions"])["api"] == "armonik.io/v1alpha1"
+    assert standing["nats-url"].startswith("nats://")
+
+
+def test_a_task_goes_the_whole_way(here: Space) -> None:
+    """Submitted, Dispatched, Done: each record follows the one before, and every place says the same."""
+    uid = here.submit("whole", payload={"inline": "forty-two"})
+    task, entries = here.end("whole")
+    status, session_uid = task["status"], here.get(SESSION, "session.armonik.io")["metadata"]["uid"]
+    run = RunId(here.namespace, session_uid, uid, 0)
+
+    # The journal: who took it, under which epoch, in this order and no other.
+    submitted, dispatched, done = entries
+    kinds = [entry.record.kind for entry in entries]
+    assert kinds == [RecordKind.SUBMITTED, RecordKind.DISPATCHED, RecordKind.DONE]
+    assert [entry.record.epoch for entry in entries] == [0, 1, 1]
+    assert {entry.record.n for entry in entries} == {1}
+    assert {entry.run for entry in entries} == {run}
+    pod = objects("pods", "--namespace", here.namespace, "--selector", f"armonik.io/partition={PARTITION}")[0]
+    for entry in (dispatched, done):
+        assert entry.record.owner is not None
+        assert (entry.record.owner.pod, entry.record.owner.name) == (_uid(pod), pod["metadata"]["name"])
+
+    # The status: the same, from the stream's own clock.
+    assert status["phase"] == "Completed"
+    assert status["sessionUid"] == session_uid
+    assert status["journalSequence"] == done.sequence
+    assert (status["worker"], status["attempts"]) == (pod["metadata"]["name"], 1)
+    times = [submitted.time, dispatched.time, dispatched.time, done.time]
+    assert [_moment(status["times"][t]) for t in ("submitted", "dispatched", "started", "ended")] == times
+
+    # The inline payload went to the object store, the result was named by the commit and stands there.
+    payload = hashlib.sha256(b"forty-two").hexdigest()
+    key = task_payload_key(here.namespace, session_uid, uid)
+    assert here.observe.read(ObjectRef(key=key, sha256=payload)) == b"forty-two"
+    (results,) = here.observe.results(uid).values()
+    piece = results.outcomes[0].outputs["result"]
+    assert results.ref(piece).key.startswith(f"{run.objects(1, '')}")
+    assert here.observe.read(results.ref(piece)) == b"forty-two"
+    assert uid in here.observe.inventory()
+
+    # Small results stand in the status itself, ids say what they belong to.
+    (shown,) = status["results"]
+    assert (shown["id"], shown["inline"]) == (result_id(uid, 0, "result"), "forty-two")
+    assert (shown["size"], shown["sha256"]) == (9, payload)
+
+
+def test_options_are_merged_item_over_task_over_session_over_service(here: Space) -> None:
+    merged = session(here.namespace, "merged", PARTITION)
+    own = {"a": "session", "b": "session", "c": "session"}
+    merged["spec"]["taskDefaults"] = {
+        "priority": 7,
+        "maxDurationSeconds": 77,
+        "application": {"name": "session", "version": "1"},
+        "options": own,
+    }
+    apply(merged)
+    items = [{}, {"options": {"maxRetries": 0, "options": {"c": "item"}}}]
+    options = {"priority": 8, "application": {"name": "task"}, "options": {"b": "task", "c": "task"}}
+    uid = here.submit("merged", "told", of="merged", items=items, options=options)
+    task, _ = here.end("merged")
+
+    shown = task["status"]["options"]
+    defaults = json.loads(here.get("armonik-service-configuration", "configmap")["data"]["defaults"])
+    assert shown["options"] == {"mode": "told", "a": "session", "b": "task", "c": "task"}
+    assert shown["application"] == {"name": "task", "version": "1"}
+    assert (shown["priority"], shown["maxDurationSeconds"]) == (8, 77)
+    assert (shown["maxRetries"], shown["partition"]) == (defaults["maxRetries"], PARTITION)
+
+    first, second = (json.loads(_result(here, uid, index)) for index in range(2))
+    assert first["options"] == shown["options"]
+    assert (first["maxRetries"], first["priority"]) == (defaults["maxRetries"], 8)
+    assert first["application"] == "task"
+    assert second["options"] == shown["options"] | {"c": "item"}
+    assert (second["maxRetries"], second["priority"]) == (0, 8)
+    assert first["expected"] == [result_id(uid, 0, "result")]
+
+
+def test_the_client_uploads_large_payloads_itself(here: Space) -> None:
+    large = bytes(range(256)) * 800
+
+    async def submit(client: Client) -> tuple[str, bytes]:
+        owner = await client.session(SESSION)
+        task = await owner.submit(large, name="large")
+        return task.uid, await task.result()
+
+    uid, result = here.sdk(submit)
+    assert result == large
+    task, _ = here.end("large")
+    reference = task["spec"]["payload"]["object"]
+    assert here.observe.read(ObjectRef(**reference)) == large
+    assert "inline" not in task["status"]["results"][0]
+    assert "data" not in task["status"]["results"][0]
+    assert task["status"]["results"][0]["sha256"] == hashlib.sha256(large).hexdigest()
+    assert uid == _uid(task)
+
+
+def test_an_agent_fetches_the_next_run_while_its_worker_computes(here: Space) -> None:
+    """One pod, one slot: the second message is held; nothing is appended before the slot is free."""
+    until("nothing is held", lambda: here.observe.held(PARTITION) == 0)
+    first = here.submit("first", "sleep", seconds=4, payload={"inline": "1"})
+    here.running("first")
+    second = here.submit("second", payload={"inline": "2"})
+    until("the next message is held", lambda: here.observe.held(PARTITION) == 2, 4)
+    assert here.observe.kinds(second) == ["Submitted"]
+
+    # The work that runs is seen as such.
+    assert (
+        here.until("first", "runs", lambda s: s.get("phase") == "Processing", 4)["elements"]["running"] == 1
+    )
+    assert here.observe.kinds(first) == ["Submitted", "Dispatched"]
+    (_, ended), (_, began) = here.end("first"), here.end("second")
+    assert began[1].sequence > ended[-1].sequence
+    assert began[1].record.kind is RecordKind.DISPATCHED
+
+
+def test_dependents_wait_for_the_data_and_get_it(here: Space) -> None:
+    """On a whole task, on one element's output, and on a result by its id."""
+    source = here.submit(
+        "source", "sleep", seconds=1, items=[{"payload": {"inline": t}} for t in ("a", "b", "c")]
+    )
+    waiting = {
+        "all": [{"task": "source"}],
+        "one": [{"task": "source", "index": 1, "output": "result"}],
+        "named": [{"result": result_id(source, 2, "result")}],
+    }
+    uids = {name: here.submit(name, "concat", dependsOn=needs) for name, needs in waiting.items()}
+    for name, uid in uids.items():
+        assert here.until(name, "is seen", lambda s: bool(s.get("phase")), 10)["phase"] == "Pending"
+        assert here.observe.kinds(uid) == []
+        assert here.observe.queued(uid) == set()
+    _, before = here.end("source")
+    texts = {name: here.end(name)[0]["status"]["results"][0]["inline"] for name in waiting}
+    assert texts == {"all": "a,b,c", "one": "b", "named": "c"}
+    committed = max(entry.sequence for entry in before)
+    assert all(here.observe.records(uids[name])[0].sequence > committed for name in ("all",))
+
+
+def test_an_unchanged_worker_creates_results(here: Space) -> None:
+    """A result with an id of its own becomes visible with the commit, and can be depended on."""
+    uid = here.submit("extra", "extra", text="made by hand")
+    task, _ = here.end("extra")
+    made = task["status"]["results"][0]["inline"]
+    entry = here.observe.own_results(task["status"]["sessionUid"])[made]
+    assert (entry.state, entry.task) == (ResultState.COMPLETED, uid)
+    assert entry.ref is not None
+    assert here.observe.read(entry.ref) == b"made by hand"
+    here.submit("reads-extra", "concat", dependsOn=[{"result": made}])
+    assert here.end("reads-extra")[0]["status"]["results"][0]["inline"] == "made by hand"
+
+
+def test_a_worker_submits_tasks_and_hands_its_output_to_one(here: Space) -> None:
+    async def submit(client: Client) -> tuple[str, bytes]:
+        owner = await client.session(SESSION)
+        options = TaskOptions(options={"mode": "subtasks"})
+        parent = await owner.submit("1 2 3", name="parent", options=options)
+        return parent.uid, await parent.result()
+
+    uid, result = here.sdk(submit)
+    assert result == b"14"
+    parent, entries = here.end("parent")
+    children = [here.end(child["metadata"]["name"])[0] for child in _children(here, uid)]
+    assert sum(child["status"]["elements"]["total"] for child in children) == 4
+    committed = entries[-1]
+    for child in children:
+        assert child["spec"]["session"] == SESSION
+        assert child["status"]["parent"] == {"uid": uid, "name": "parent", "run": 0, "index": 0}
+        first = here.observe.records(_uid(child))[0]
+        assert first.record.kind is RecordKind.SUBMITTED
+        assert first.sequence > committed.sequence, "a child was queued before its parent's commit"
+    handed = here.observe.own_results(parent["status"]["sessionUid"])[result_id(uid, 0, "result")]
+    assert handed.state is ResultState.COMPLETED
+    assert handed.task in {_uid(child) for child in children}
+    assert handed.ref is not None
+    assert here.observe.read(handed.ref) == b"14"
+
+
+@pytest.mark.parametrize(("then", "reason"), [("error", "WorkerError"), ("raise", "AttemptsExhausted")])
+def test_a_failed_parent_leaves_nothing(here: Space, then: str, reason: str) -> None:
+    name = f"failed-{then}"
+    before = set(here.observe.own_results(_uid(here.get(SESSION, "session.armonik.io"))))
+    inventory = set(here.observe.inventory())
+    options = {"maxRetries": 0}
+    uid = here.submit(name, "subtasks", payload={"inline": "1 2"}, options=options, then=then)
+    task, entries = here.end(name)
+    assert task["status"]["failures"][0]["reason"] == reason
+    assert _children(here, uid) == []
+    assert all(not entry.record.children for entry in entries)
+    assert set(here.observe.own_results(task["status"]["sessionUid"])) == before
+    assert set(here.observe.inventory()) - inventory == {uid}
+
+
+def test_waiting_for_an_aborted_result_raises_the_owners_error(here: Space) -> None:
+    async def wait(client: Client) -> str:
+        owner = await client.session(SESSION)
+        options = TaskOptions(options={"mode": "error", "message": "no such model"})
+        task = await owner.submit("x", name="aborted", options=options)
+        waiting = await owner.submit(
+            name="waits-for-aborted",
+            depends_on=[Dependency(task="aborted")],
+            options=TaskOptions(options={"mode": "concat"}),
+        )
+        with pytest.raises(ResultAborted, match="no such model"):
+            await waiting.result()
+        with pytest.raises(ResultAborted) as error:
+            await task.result()
+        return str(error.value)
+
+    assert "no such model" in here.sdk(wait)
+    task, entries = here.end("aborted")
+    assert (task["status"]["phase"], task["status"]["failures"][0]["reason"]) == ("Error", "WorkerError")
+    assert [entry.record.kind for entry in entries] == ["Submitted", "Dispatched", "Done"]
+    failures = here.end("waits-for-aborted")[0]["status"]["failures"]
+    assert failures[0]["reason"] == "DependencyAborted"
+    assert "no such model" in failures[0]["message"]
+
+
+def test_success_without_an_expected_output_is_an_error(here: Space) -> None:
+    here.submit("silent", "silent", outputs=["left", "right"])
+    failures = here.end("silent")[0]["status"]["failures"]
+    assert failures[0]["reason"] == "OutputMissing"
+    assert "left" in failures[0]["message"]
+    assert "right" in failures[0]["message"]
+
+
+def test_a_message_that_comes_again_is_dropped(here: Space) -> None:
+    """Nothing relies on acknowledgements: the journal's head says that the run has ended."""
+    here.submit("blocks", "sleep", seconds=2)
+    here.running("blocks")
+    uid = here.submit("again", payload={"inline": "once"})
+    until("it is queued", lambda: len(here.observe.queued(uid)) == 1)
+    (subject,) = here.observe.queued(uid)
+    message = here.observe.message(subject)
+    _, before = here.end("again")
+    here.observe.publish(subject, message)
+    until("the message is acknowledged", lambda: not here.observe.queued(uid))
+    assert here.observe.records(uid) == before
+
+
+def test_work_of_a_cancelled_session_does_not_start(here: Space) -> None:
+    apply(session(here.namespace, "ending", PARTITION))
+    here.submit("blocks-too", "sleep", seconds=3)
+    here.running("blocks-too")
+    uid = here.submit("never", of="ending")
+    until("it is queued", lambda: len(here.observe.queued(uid)) == 1)
+    patch = json.dumps({"spec": {"desiredState": "Cancelled"}})
+    kubectl("patch", "session.armonik.io", "ending", "-n", here.namespace, "--type=merge", "-p", patch)
+    task, entries = here.end("never")
+    assert task["status"]["phase"] == "Cancelled"
+    assert not any(entry.record.epoch for entry in entries)
+    here.end("blocks-too")
+
+
+def _result(here: Space, uid: str, index: int) -> bytes:
+    for entry in here.observe.results(uid).values():
+        for outcome in entry.outcomes:
+            if outcome.index == index:
+                return here.observe.read(entry.ref(outcome.outputs["result"]))
+    raise AssertionError(f"element {index} of {uid} has no result")
+
+
+def _children(here: Space, uid: str) -> list[Object]:
+    return objects(
+        "tasks.armonik.io", "--namespace", here.namespace, "--selector", f"armonik.io/parent={uid}"
+    )
+
+
+def _uid(obj: Object) -> str:
+    return str(obj["metadata"]["uid"])
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
