@@ -22,11 +22,13 @@ from armonik_sdk.client import (
     ResultAborted,
     TaskHandle,
     WaitTimeout,
+    handles,
     link,
 )
 from armonik_sdk.client import (
     ResultState as PublicState,
 )
+from armonik_sdk.client.collect import Order
 from armonik_sdk.dataplane import topology
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.kv import Bucket
@@ -142,6 +144,88 @@ async def test_results_of_many_elements_come_from_packs_and_from_sub_tasks(
     key = result_key(client.namespace, session.uid, handed)
     await Bucket(nats_client, RESULTS, ResultEntry).put(key, entry)
     assert await collecting == {0: b"zero", 1: b"one", 2: b"two", 3: b"three", 4: b"four"}
+
+
+async def test_results_come_by_index_although_runs_end_in_another_order(
+    client: Client, nats_client: NatsClient, store: S3Store
+) -> None:
+    task = await (await client.create_session("demo")).submit(count=7)
+    await store.put("pack-a", b"abc")
+    await store.put("pack-d", b"defg")
+
+    def run(start: int, end: int, outcomes: list[Outcome], pack: str, *, done: bool = True) -> RunResults:
+        return RunResults(sequence=end, end=end, outcomes=outcomes, objects=(pack,), done=done)
+
+    late = run(3, 7, [outcome(3 + i, data, i) for i, data in enumerate((b"d", b"e", b"f", b"g"))], "pack-d")
+    first = [outcome(0, b"a"), outcome(1, b"b", 1), outcome(2, b"c", 2)]
+    collected: list[tuple[int, bytes]] = []
+    at_two = asyncio.Event()
+
+    async def collect() -> None:
+        async for item in task.results(order="index", timeout=WAIT):
+            collected.append(item)
+            if len(collected) == 1:
+                at_two.set()
+
+    collecting = asyncio.create_task(collect())
+    await commit(nats_client, task, 3, late)
+    # Element 1 has to be run again: element 2 is there before it, and waits for its turn.
+    await commit(nats_client, task, 0, run(0, 3, [first[0], first[2]], "pack-a", done=False))
+    await at_two.wait()
+    await commit(nats_client, task, 0, run(0, 3, first, "pack-a"))
+    await collecting
+    assert collected == list(enumerate(b"%c" % letter for letter in b"abcdefg"))
+
+
+@pytest.mark.parametrize("order", ["completion", "index"])
+async def test_thousands_of_results_are_each_returned_once(
+    client: Client, nats_client: NatsClient, store: S3Store, order: Order
+) -> None:
+    task = await (await client.create_session("demo")).submit(count=3_000)
+    for start in range(0, 3_000, 30):
+        await store.put(f"pack-{start}", b"".join(b"%04d" % (start + i) for i in range(30)))
+        outcomes = [outcome(start + i, b"%04d" % (start + i), 4 * i) for i in range(30)]
+        done = RunResults(
+            sequence=1, end=start + 30, outcomes=outcomes, objects=(f"pack-{start}",), done=True
+        )
+        await commit(nats_client, task, start, done)
+    collected = [item async for item in task.results(order=order, timeout=WAIT)]
+    assert sorted(collected) == [(index, b"%04d" % index) for index in range(3_000)]
+    assert order == "completion" or collected == sorted(collected)
+
+
+async def test_a_failed_element_is_told_after_what_came_with_it(
+    client: Client, nats_client: NatsClient
+) -> None:
+    task = await (await client.create_session("demo")).submit(count=2)
+    failed = Outcome(index=0, kind=OutcomeKind.ERROR, reason="WorkerError", message="no such number")
+    run = RunResults(
+        sequence=1, end=2, outcomes=(failed, outcome(1, b"49", inline=True)), objects=("k",), done=True
+    )
+    await commit(nats_client, task, 0, run)
+    results = task.results(timeout=WAIT)
+    assert await anext(results) == (1, b"49")
+    with pytest.raises(ResultAborted, match="no such number"):
+        await anext(results)
+
+
+async def test_a_result_handed_to_a_sub_task_is_awaited_beyond_the_end_of_its_task(
+    client: Client, nats_client: NatsClient, kube: Kube, store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handles, "LOOK_SECONDS", 0.05)
+    session = await client.create_session("demo")
+    task = await session.submit("7")
+    handed = task.output()
+    given = Outcome(index=0, kind=OutcomeKind.COMPLETED, delegated=(handed.id,))
+    await commit(nats_client, task, 0, RunResults(sequence=1, end=1, outcomes=(given,), done=True))
+    await finish(kube, task, "Succeeded")
+    with pytest.raises(WaitTimeout):
+        await handed.result(1.0)
+    await store.put("child", b"49")
+    entry = ResultEntry(state=ResultState.COMPLETED, ref={"key": "child", "offset": 0, "length": 2})
+    key = result_key(client.namespace, session.uid, handed.id)
+    await Bucket(nats_client, RESULTS, ResultEntry).put(key, entry)
+    assert await handed.result(WAIT) == b"49"
 
 
 async def test_waiting_ends_with_the_condition(client: Client, kube: Kube) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
-from armonik_sdk.client.resolve import Read, plan_reads, resolve
+from armonik_sdk.client.resolve import Found, Read, Undecided, plan_reads, resolve
 
 
 def digest(data: bytes) -> str:
@@ -29,7 +29,7 @@ DONE = Outcome(index=3, kind=OutcomeKind.COMPLETED, outputs={"result": piece(b"n
 
 def test_an_implied_result_is_where_the_run_says() -> None:
     found = resolve("t.3.result", None, [run(DONE)])
-    assert found is not None
+    assert isinstance(found, Found)
     assert (found.ref.key, found.ref.offset, found.ref.length) == ("ns/s/t/0/1-aa/pack", 40, 4)
     assert found.data is None
 
@@ -37,7 +37,7 @@ def test_an_implied_result_is_where_the_run_says() -> None:
 def test_small_results_ride_with_the_commit() -> None:
     outcome = Outcome(index=0, kind=OutcomeKind.COMPLETED, outputs={"result": piece(b"49", inline=b"49")})
     found = resolve("t.0.result", None, [run(outcome)])
-    assert found is not None
+    assert isinstance(found, Found)
     assert found.data == b"49"
 
 
@@ -48,17 +48,17 @@ def test_riding_bytes_that_differ_from_their_checksum_are_refused() -> None:
 
 
 def test_what_no_run_names_is_undecided() -> None:
-    assert resolve("t.4.result", None, [run(DONE)]) is None
-    assert resolve("t.3.result", None, []) is None
-    assert resolve("own-id", None, [run(DONE)]) is None
+    assert resolve("t.4.result", None, [run(DONE)]) is Undecided.AWAITED
+    assert resolve("t.3.result", None, []) is Undecided.AWAITED
+    assert resolve("own-id", None, [run(DONE)]) is Undecided.AWAITED
 
 
 def test_a_result_handed_to_a_sub_task_is_undecided_until_that_ends() -> None:
     outcome = Outcome(index=0, kind=OutcomeKind.COMPLETED, delegated=("t.0.result",))
-    assert resolve("t.0.result", None, [run(outcome)]) is None
+    assert resolve("t.0.result", None, [run(outcome)]) is Undecided.HANDED
     child = ResultEntry(state=ResultState.COMPLETED, ref=ObjectRef(key="child", offset=0, length=1))
     found = resolve("t.0.result", child, [run(outcome)])
-    assert found is not None
+    assert isinstance(found, Found)
     assert found.ref.key == "child"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from armonik_sdk.api.const import DEFAULT_OUTPUT, ConditionType
 from armonik_sdk.api.kinds import (
@@ -23,17 +23,15 @@ from armonik_sdk.api.kinds import (
     is_true,
 )
 from armonik_sdk.api.kinds.status import Status
-from armonik_sdk.api.names import result_id, result_key
+from armonik_sdk.api.names import result_id, result_key, split_result_id
 from armonik_sdk.api.records import ResultState
+from armonik_sdk.client.collect import LOOK_SECONDS, MOST_LOOK_SECONDS, Order, Owner, Wanted, collect
 from armonik_sdk.client.connection import Connection
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import ResultAborted, ResultDeleted, WaitTimeout
 from armonik_sdk.client.kube import PARTITIONS, SESSIONS, TASKS, Kind
 from armonik_sdk.client.manifest import Data, Draft, Element, dependencies, plan
-from armonik_sdk.client.resolve import Found, of_outcome, plan_reads, resolve
-
-LOOK_SECONDS: Final = 2.0
-"""How long a wait trusts in being told; then it looks itself."""
+from armonik_sdk.client.resolve import Found, Undecided, resolve
 
 R = TypeVar("R", bound=Resource)
 
@@ -232,53 +230,39 @@ class TaskHandle(Handle[Task]):
         return await self.output(index, output).result(timeout)
 
     async def results(
-        self, output: str = DEFAULT_OUTPUT, *, timeout: float | None = None
+        self, output: str = DEFAULT_OUTPUT, *, order: Order = "completion", timeout: float | None = None
     ) -> AsyncIterator[tuple[int, bytes]]:
-        """An output of all elements, as (index, bytes), each as soon as it is there, in any order.
+        """An output of all elements, as (index, bytes), each as soon as it is there.
+
+        Memory stays small in both orders, whatever the number of elements.
+
+        Args:
+            output: which one.
+            order: `completion`, or `index`: then an element waits for all before it.
+            timeout: seconds for all of them.
 
         Raises:
             ResultAborted: an element ended without it; the others can be read one by one.
-            WaitTimeout: the time, in seconds, is over.
+            WaitTimeout: the time is over.
         """
         deadline = Deadline(timeout)
         link = await self._connection.link()
-        pattern = f"{self.namespace}.{await self.session_uid()}.{self.uid}.*"
-        seen: set[int] = set()
-        handed: list[int] = []
-        finished = False
-        async with link.hints(pattern) as hints:
-            fresh = await link.runs(await link.run_keys(pattern))
-            while True:
-                ready: list[tuple[int, Found]] = []
-                for run in fresh.values():
-                    for outcome in run.outcomes:
-                        if outcome.index in seen:
-                            continue
-                        seen.add(outcome.index)
-                        found = of_outcome(result_id(self.uid, outcome.index, output), output, outcome, run)
-                        if found is None:
-                            handed.append(outcome.index)
-                        else:
-                            ready.append((outcome.index, found))
-                for index, found in ready:
-                    if found.data is not None:
-                        yield index, found.data
-                for read in plan_reads((index, found.ref) for index, found in ready if found.data is None):
-                    for index, data in read.split(await link.get(read.span)).items():
-                        yield index, data
-                if len(seen) >= self.total:
-                    break
-                if finished:
-                    missing = next(index for index in range(self.total) if index not in seen)
-                    raise await self.aborted(result_id(self.uid, missing, output))
-                changed = await hints.next(deadline.left(LOOK_SECONDS, f"the results of {self!r}"))
-                if changed:
-                    fresh = await link.runs(changed)
-                else:
-                    finished = _holds(await self.status(), ConditionType.FINISHED)
-                    fresh = await link.runs(await link.run_keys(pattern))
-        for index in handed:
-            yield index, await self.result(output, index=index, timeout=deadline.rest())
+        wanted = Wanted(self.uid, await self.runs_prefix(), self.total, output)
+
+        async def handed(index: int) -> bytes:
+            return await self.result(output, index=index, timeout=deadline.rest())
+
+        owner = Owner(self.finished, self.aborted, handed)
+        async for item in collect(link, wanted, owner, order, deadline):
+            yield item
+
+    async def finished(self) -> bool:
+        """Whether every element has ended."""
+        return _holds(await self.status(), ConditionType.FINISHED)
+
+    async def runs_prefix(self) -> str:
+        """Of the keys of its runs in RESULTS; what follows is the index of a run's first element."""
+        return f"{self.namespace}.{await self.session_uid()}.{self.uid}."
 
     async def session_uid(self) -> str:
         """UID of the session that admitted the task."""
@@ -312,7 +296,7 @@ class ResultHandle:
     async def status(self) -> ResultState:
         """Created while it is awaited, then Completed or Aborted; Deleted when its data was removed."""
         try:
-            return ResultState.CREATED if await self._look() is None else ResultState.COMPLETED
+            return ResultState.COMPLETED if isinstance(await self._look(), Found) else ResultState.CREATED
         except ResultAborted:
             return ResultState.ABORTED
         except ResultDeleted:
@@ -327,19 +311,22 @@ class ResultHandle:
             WaitTimeout: the time, in seconds, is over.
         """
         deadline = Deadline(timeout)
-        link = await self._task.connection.link()
+        task = self._task
+        link = await task.connection.link()
         runs, own = await self._keys()
-        finished = False
-        async with link.hints(runs, own) as hints:
+        finished, patience = False, LOOK_SECONDS
+        async with link.hints(f"{runs}*", own) as hints:
             while True:
                 found = await self._look()
-                if found is not None:
+                if isinstance(found, Found):
                     return found
-                if finished:
-                    raise await self._task.aborted(self.id)
-                if not await hints.next(deadline.left(LOOK_SECONDS, repr(self))):
-                    status = await self._task.status()
-                    finished = _holds(status, ConditionType.FINISHED)
+                if finished and found is Undecided.AWAITED:
+                    raise await task.aborted(self.id)
+                if await hints.next(deadline.left(patience, repr(self))):
+                    patience = LOOK_SECONDS
+                else:
+                    patience = min(MOST_LOOK_SECONDS, patience * 2)
+                    finished = await task.finished()
 
     async def result(self, timeout: float | None = None) -> bytes:
         """Wait for it and return its bytes, checked against the checksum of the commit.
@@ -353,17 +340,21 @@ class ResultHandle:
             return found.data
         return await (await self._task.connection.link()).get(found.ref)
 
-    async def _look(self) -> Found | None:
+    async def _look(self) -> Found | Undecided:
         link = await self._task.connection.link()
-        runs, own = await self._keys()
-        single = self._task.total == 1
-        known = await link.runs([runs.removesuffix("*") + "0"] if single else await link.run_keys(runs))
-        return resolve(self.id, await link.entry(own), known.values())
+        prefix, own = await self._keys()
+        run = f"{prefix}0"
+        if self._task.total > 1:
+            _, index, _ = split_result_id(self.id) or ("", 0, "")
+            starts = (int(key.removeprefix(prefix)) for key in await link.run_keys(f"{prefix}*"))
+            run = f"{prefix}{max((start for start in starts if start <= index), default=0)}"
+        runs, entry = await asyncio.gather(link.runs([run]), link.entry(own))
+        return resolve(self.id, entry, runs.values())
 
     async def _keys(self) -> tuple[str, str]:
-        session = await self._task.session_uid()
-        namespace = self._task.namespace
-        return f"{namespace}.{session}.{self._task.uid}.*", result_key(namespace, session, self.id)
+        task = self._task
+        own = result_key(task.namespace, await task.session_uid(), self.id)
+        return await task.runs_prefix(), own
 
 
 def _dependency(needed: "TaskHandle | ResultHandle | Dependency") -> Dependency:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from armonik_sdk.api.kinds import ObjectRef
@@ -12,7 +13,7 @@ from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, Re
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
 from armonik_sdk.dataplane.spans import GAP_BYTES, cut, plan_spans
 
-READ_BYTES: Final = 32 * 1024 * 1024
+READ_BYTES: Final = 8 * 1024 * 1024
 """Most bytes fetched in one request for several results."""
 
 
@@ -24,8 +25,15 @@ class Found:
     data: bytes | None = None
 
 
-def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) -> Found | None:
-    """The result, if it is complete; None while it is not decided.
+class Undecided(Enum):
+    """Why a result is neither complete nor lost."""
+
+    AWAITED = "its element has not ended"
+    HANDED = "its element handed it to a sub-task"
+
+
+def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) -> Found | Undecided:
+    """The result, if it is complete.
 
     An entry of its own beats the run's: it holds what was made elsewhere, aborted, or removed later.
 
@@ -44,17 +52,17 @@ def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) 
                 raise ResultDeleted(f"{result} was deleted")
     implied = split_result_id(result)
     if implied is None:
-        return None
+        return Undecided.AWAITED
     _, index, output = implied
     for run in runs:
         for outcome in run.outcomes:
             if outcome.index == index:
                 return of_outcome(result, output, outcome, run)
-    return None
+    return Undecided.AWAITED
 
 
-def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> Found | None:
-    """The output of an element that ended; None when it was handed to a sub-task.
+def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> Found | Undecided:
+    """The output of an element that ended.
 
     Raises:
         ResultAborted: the element ended without it.
@@ -64,7 +72,7 @@ def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> F
     if piece is not None and outcome.kind is OutcomeKind.COMPLETED:
         return Found(run.ref(piece), _riding(result, piece))
     if outcome.kind is OutcomeKind.COMPLETED and result in outcome.delegated:
-        return None
+        return Undecided.HANDED
     if outcome.kind is OutcomeKind.COMPLETED:
         raise ResultAborted(result, "NoSuchOutput", f"the task has no output {output!r}")
     raise ResultAborted(result, outcome.reason or str(outcome.kind), outcome.message)
