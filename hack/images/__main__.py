@@ -80,7 +80,7 @@ def _build(engine: Engine, image: Image, tag: str, cache: Cache) -> None:
         return
     say(f"building {name}")
     start = time.monotonic()
-    engine.build(name, image.dockerfile, cache.logs / f"image-{image.name}.log")
+    engine.build(name, image.dockerfile, image.arguments, cache.logs / f"image-{image.name}.log")
     engine.tag(name, f"localhost/{image.repository}:dev")
     say(f"built {name} in {time.monotonic() - start:.0f} s")
 

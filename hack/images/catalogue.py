@@ -14,12 +14,16 @@ from hack.cluster.shell import ClusterError
 
 @dataclass(frozen=True)
 class Image:
-    """One image: `images/<name>/Dockerfile` and the sources it copies, relative to the repository."""
+    """One image: `images/<recipe>/Dockerfile` and the sources it copies, relative to the repository."""
 
     name: str
     sources: tuple[str, ...]
     # A source that must exist: folders may be there before the code is.
     needs: str
+    # Folder of the Dockerfile, where it is not called after the image.
+    recipe: str = ""
+    # Build arguments beside BASE.
+    arguments: tuple[tuple[str, str], ...] = ()
 
     @property
     def repository(self) -> str:
@@ -29,11 +33,11 @@ class Image:
     @property
     def dockerfile(self) -> Path:
         """Where its recipe is."""
-        return REPOSITORY / "images" / self.name / "Dockerfile"
+        return REPOSITORY / "images" / (self.recipe or self.name) / "Dockerfile"
 
     def tag(self, base: str) -> str:
         """Tag that changes with the content: `dev-` and 12 digits of a hash over everything that enters."""
-        digest = hashlib.sha256(base.encode())
+        digest = hashlib.sha256(repr((base, self.arguments)).encode())
         for path in [self.dockerfile, *self._files()]:
             digest.update(f"\0{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes())
         return f"dev-{digest.hexdigest()[:12]}"
@@ -76,7 +80,8 @@ def _python(name: str, module: str) -> Image:
 
 def _worker(name: str, folder: str) -> Image:
     script = f"{folder}/worker.py"
-    return Image(f"worker-{name}", (script, "images/requirements/worker.txt"), script)
+    sources = (script, "images/requirements/worker.txt")
+    return Image(f"worker-{name}", sources, script, "worker", (("WORKER", script),))
 
 
 def _server(name: str) -> Image:

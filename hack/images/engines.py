@@ -22,6 +22,9 @@ _BUILD_TIMEOUT = 1800.0
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
+Arguments = tuple[tuple[str, str], ...]
+"""Names and values for the Dockerfile's ARG lines."""
+
 
 class Engine(Protocol):
     """What builds images and hands them over. Names are complete: `localhost/armonik-x:tag`."""
@@ -31,7 +34,7 @@ class Engine(Protocol):
     def has(self, image: str) -> bool:
         """Whether the engine's store holds the image."""
 
-    def build(self, image: str, dockerfile: Path, log: Path) -> None:
+    def build(self, image: str, dockerfile: Path, arguments: Arguments, log: Path) -> None:
         """Build the image."""
 
     def tag(self, image: str, name: str) -> None:
@@ -59,19 +62,12 @@ class BuildahEngine:
         """See `Engine`."""
         return bool(self._buildah.image_id(image))
 
-    def build(self, image: str, dockerfile: Path, log: Path) -> None:
+    def build(self, image: str, dockerfile: Path, arguments: Arguments, log: Path) -> None:
         """See `Engine`. chroot isolation needs no rights that a container or a small machine lacks."""
         with _pip_configuration() as mounts:
             where = ["--network", "host", "--isolation", "chroot", *mounts]
-            options = [
-                "--layers",
-                "--build-arg",
-                f"BASE={self.base}",
-                "--tag",
-                image,
-                "--file",
-                str(dockerfile),
-            ]
+            options = ["--layers", *_build_arguments(self.base, arguments)]
+            options += ["--tag", image, "--file", str(dockerfile)]
             self._buildah.call("bud", *where, *options, REPOSITORY, timeout=_BUILD_TIMEOUT, log=log)
 
     def tag(self, image: str, name: str) -> None:
@@ -103,9 +99,9 @@ class DockerEngine:
         """See `Engine`."""
         return succeeds("docker", "image", "inspect", image)
 
-    def build(self, image: str, dockerfile: Path, log: Path) -> None:
+    def build(self, image: str, dockerfile: Path, arguments: Arguments, log: Path) -> None:
         """See `Engine`."""
-        options = ["--build-arg", f"BASE={self.base}", "--tag", image, "--file", str(dockerfile)]
+        options = [*_build_arguments(self.base, arguments), "--tag", image, "--file", str(dockerfile)]
         buildkit = {"DOCKER_BUILDKIT": "1"}  # the old builder would copy the whole repository first
         run("docker", "build", *options, REPOSITORY, timeout=_BUILD_TIMEOUT, log=log, env=buildkit)
 
@@ -122,6 +118,11 @@ class DockerEngine:
         choose.kind_load(instance, image)
         choose.kind_load(instance, alias)
         return True
+
+
+def _build_arguments(base: str, arguments: Arguments) -> list[str]:
+    named = [f"{name}={value}" for name, value in (("BASE", base), *arguments)]
+    return [word for argument in named for word in ("--build-arg", argument)]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from armonik_agent.run import Site
 from armonik_agent.settings import Settings
 from armonik_agent.worker import Worker
 from armonik_agent.worker_api import AgentService
-from armonik_sdk.api.names import CONTROL
+from armonik_sdk.api.names import CONTROL, DRAINED
 from armonik_sdk.api.records import Control, Owner
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
 from armonik_sdk.dataplane.journal import Journal
@@ -54,7 +54,7 @@ async def serve(settings: Settings, credentials: Credentials, draining: asyncio.
     try:
         await calibrate(site)
         await pipeline.work()
-        await site.tell("drained", "SIGTERM")
+        await site.tell(DRAINED, "SIGTERM")
     finally:
         await server.stop(grace=1.0)
         await worker.close()

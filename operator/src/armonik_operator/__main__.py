@@ -57,8 +57,9 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logs(settings.log_level)
-    # kopf tells of every event at INFO
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # kopf tells of every event at INFO, its web server of every probe.
+    for name in ("kopf", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return asyncio.run(serve(settings))
 
 

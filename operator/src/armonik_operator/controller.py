@@ -1,22 +1,20 @@
 """The operator's life: Lease, Secrets, servers, replay, then work until the end."""
 
 import asyncio
-import json
 import logging
 import time
 from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from pydantic import ValidationError
 
 from armonik_operator import lease
-from armonik_operator.adapters.kube import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS, TASKS, Kube
+from armonik_operator.adapters.kube import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, TASKS, Kube
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import KubeUnavailable, NotFound
 from armonik_operator.folding import FoldLoop
 from armonik_operator.partitions import PartitionWorker
+from armonik_operator.podevents import PodEvents
 from armonik_operator.resources import secrets as build
 from armonik_operator.sessions import SessionWorker
 from armonik_operator.settings import Settings
@@ -26,8 +24,7 @@ from armonik_operator.workqueue import WorkQueue
 from armonik_sdk.api.const import PARTITION_LABEL
 from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import Partition, Session, Task
-from armonik_sdk.api.messages import PodEvent
-from armonik_sdk.api.names import JOURNAL, WORKER_DOWN, RunId, event_subject
+from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.dataplane import topology
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
@@ -153,7 +150,7 @@ class Controller:
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
             fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
             loops.append(fold_loop)
-            await client.subscribe(event_subject("*", WORKER_DOWN), cb=self._worker_down(servers))
+            await PodEvents(servers.kube).serve(client)
             async with asyncio.TaskGroup() as group:
                 group.create_task(fold_loop.run(int(info.state.last_seq)))
                 await fold_loop.caught_up.wait()
@@ -220,18 +217,6 @@ class Controller:
         for plural, obj in build.namespace_objects(self._settings, *self._secrets):
             await kube.apply(_KINDS[plural], obj, namespace)
         self._furnished.add(namespace)
-
-    def _worker_down(self, servers: Servers) -> Any:
-        async def told(message: Msg) -> None:
-            try:
-                event = PodEvent.model_validate_json(message.data)
-                namespace = message.subject.split(".")[2]
-                log.info("replacing pod %s/%s: %s", namespace, event.name, event.reason)
-                await servers.kube.delete(PODS, event.name, namespace, uid=event.pod)
-            except (ValidationError, json.JSONDecodeError) as error:
-                log.warning("an event on %s is not understood: %s", message.subject, error)
-
-        return told
 
     async def _sweep_for_ever(self, client: Client) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Images are named after what they are made of, and pinned as the lock says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def test_the_tag_changes_with_code_recipe_name_and_base(image: Image, tmp_path: 
     (tmp_path / "source/deep/code.py").rename(tmp_path / "source/code.py")
     tags.append(image.tag("base"))
     tags.append(image.tag("another base"))
-    assert len(set(tags)) == 5
+    tags.append(replace(image, arguments=(("WORKER", "code.py"),)).tag("another base"))
+    assert len(set(tags)) == 6
 
 
 def test_the_tag_ignores_what_python_leaves_behind(image: Image, tmp_path: Path) -> None:
@@ -50,6 +52,14 @@ def test_every_image_runs_as_nobody_from_a_base_that_can_be_chosen(image: Image)
     assert "ARG BASE=docker.io/library/python:3.12-slim" in lines
     assert "USER 65532:0" in lines
     assert {line.split()[1] for line in lines if line.startswith("FROM ")} == {"${BASE}"}
+
+
+def test_an_idle_worker_of_ours_ends_when_told_to() -> None:
+    """Python as process 1 never sees SIGTERM."""
+    workers = [image for image in IMAGES if image.name.startswith("worker-")]
+    assert len(workers) == 3
+    for image in workers:
+        assert "STOPSIGNAL SIGINT" in image.dockerfile.read_text().splitlines()
 
 
 def test_agent_and_workers_have_no_kubernetes_client() -> None:

@@ -9,14 +9,12 @@ from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.partition import partition_plan, partition_status
 from armonik_operator.reconcile.session import session_status
 from armonik_operator.reconcile.task import DependencyState, Needs, plan
-from armonik_operator.resources.pod import PodSettings, build_pod, template_hash
 from armonik_operator.resources.secrets import decode, nats_secret, s3_secret
 from armonik_operator.status import task_status
 from armonik_sdk.api.kinds import ElementCounts, Partition, Session, Task, TaskOptions
 from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, Record, RecordKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SETTINGS = PodSettings("agent:1")
 READY = Needs(DependencyState.READY)
 
 
@@ -126,23 +124,6 @@ def test_pods_are_made_replaced_and_removed() -> None:
     assert len(partition_plan(make_partition(), [pod("a", "h")], "h").delete) == 1
     status = partition_status(two, [pod("a", "h")], busy=0, queued=0, refused="", now=NOW)
     assert (status.ready_replicas, status.conditions[0].reason) == (1, "Serving")
-
-
-def test_the_pod_keeps_what_is_ours() -> None:
-    built = build_pod(make_partition(), SETTINGS)
-    worker, agent = built["spec"]["initContainers"][0], built["spec"]["containers"][0]
-    assert worker["restartPolicy"] == "Always"
-    assert worker["securityContext"] == {
-        "runAsUser": 7,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert [mount["name"] for mount in worker["volumeMounts"]] == ["cache", "tmp"]
-    assert "credentials" in [mount["name"] for mount in agent["volumeMounts"]]
-    assert template_hash(make_partition(), SETTINGS) == template_hash(make_partition(podMax=9), SETTINGS)
-    assert template_hash(make_partition(), SETTINGS) != template_hash(
-        make_partition(), PodSettings("agent:2")
-    )
 
 
 def test_secrets_agree_with_the_files_the_servers_read() -> None:

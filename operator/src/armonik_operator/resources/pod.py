@@ -1,6 +1,8 @@
 """The worker pod of a Partition: the agent as main container, the user's worker as native sidecar.
 
-At deletion the main container is told first, so the agent drains while the worker still serves.
+At deletion the main container is told first, so the agent drains while the worker still serves. Then the
+worker is told. As process 1 it ignores SIGTERM unless it handles it, which Python does not; so a hook sends
+SIGINT, which it does handle, as soon as the agent is gone. Without a shell in the image only SIGTERM is left.
 """
 
 import hashlib
@@ -25,9 +27,14 @@ from armonik_sdk.api.kinds import Partition
 
 USER = 65532
 DEFAULT_GRACE = 60
+LAST_COMMIT = 10
+"""Seconds of a pod's grace that are left for the agent's last commit and the worker's own end."""
 _CACHE = {"name": "cache", "mountPath": "/cache"}
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a path in the pod
 _LOCKED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_AGENT_SOCKET = "/cache/armonik_agent.sock"
+_STOP = f"while [ -S {_AGENT_SOCKET} ]; do sleep 1; done; kill -s INT 1"
+"""Hooks run at once when the pod is deleted, so this one waits for the agent's end by itself."""
 _PLACEMENT = (
     "nodeSelector",
     "tolerations",
@@ -110,7 +117,7 @@ def _pod_spec(partition: Partition, settings: PodSettings) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "serviceAccountName": AGENT_SERVICE_ACCOUNT,
-        "terminationGracePeriodSeconds": user.get("terminationGracePeriodSeconds", DEFAULT_GRACE),
+        "terminationGracePeriodSeconds": _grace(partition),
         "securityContext": security,
         "volumes": [
             *user.get("volumes", []),
@@ -123,12 +130,18 @@ def _pod_spec(partition: Partition, settings: PodSettings) -> dict[str, Any]:
     }
 
 
+def _grace(partition: Partition) -> int:
+    wanted = partition.spec.template.spec.termination_grace_period_seconds
+    return DEFAULT_GRACE if wanted is None else wanted
+
+
 def _worker(user: dict[str, Any]) -> dict[str, Any]:
     resources = dict(user.get("resources", {}))
     resources["requests"] = {"cpu": "100m", "memory": "128Mi"} | resources.get("requests", {})
     return user | {
         "name": WORKER_CONTAINER,
         "restartPolicy": "Always",
+        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", _STOP]}}},
         "resources": resources,
         "securityContext": user.get("securityContext", {}) | _LOCKED,
         "volumeMounts": [*user.get("volumeMounts", []), _CACHE, _TMP],
@@ -153,6 +166,7 @@ def _agent(partition: Partition, settings: PodSettings) -> dict[str, Any]:
             {"name": "ARMONIK_CREDENTIALS", "value": "/run/armonik"},
             {"name": "ARMONIK_CACHE_DIR", "value": "/cache"},
             {"name": "ARMONIK_HTTP_PORT", "value": "8090"},
+            {"name": "ARMONIK_DRAIN_SECONDS", "value": str(max(1, _grace(partition) - LAST_COMMIT))},
             {"name": "ARMONIK_LOG_LEVEL", "value": settings.log_level},
         ],
         "ports": [{"name": "http", "containerPort": 8090}],

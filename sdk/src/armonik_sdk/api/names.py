@@ -19,6 +19,8 @@ ALL_RECORDS: Final = "armonik.journal.>"
 """Every subject of JOURNAL."""
 WORKER_DOWN: Final = "worker-down"
 """Kind of the event by which an agent has its pod replaced."""
+DRAINED: Final = "drained"
+"""Kind of the event by which an agent says that it holds nothing any more and takes nothing new."""
 
 DEFAULT_BAND: Final = 0
 """The only priority band so far."""
