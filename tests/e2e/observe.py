@@ -179,8 +179,8 @@ class Observer:
 
     def _entries(self, bucket: str, model: type[W], pattern: str) -> dict[str, W]:
         async def read(client: Client) -> dict[str, W]:
-            watch = Bucket(client, bucket, model).watch(pattern, live=False)
-            return {key: entry async for key, entry in watch if entry is not None}
+            found = Bucket(client, bucket, model)
+            return await found.get_many(await found.keys(pattern))
 
         return _ask(read)
 

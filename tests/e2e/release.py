@@ -108,6 +108,29 @@ def until(what: str, holds: Callable[[], bool], timeout: float = 120) -> None:
 
 
 @contextmanager
+def stopped(component: str) -> Iterator[None]:
+    """The release without `operator`, `nats` or `s3`: no pod of it is left until the end of the block."""
+    workload = f"{'deployment' if component == 'operator' else 'statefulset'}/{RELEASE}-{component}"
+    words = ("--namespace", NAMESPACE)
+    kubectl("scale", workload, "--replicas=0", *words)
+    try:
+        selector = f"app.kubernetes.io/component={component},app.kubernetes.io/instance={RELEASE}"
+        kubectl("wait", "pod", "--selector", selector, "--for=delete", "--timeout=90s", *words)
+        yield
+    finally:
+        kubectl("scale", workload, "--replicas=1", *words)
+        kubectl("rollout", "status", workload, "--timeout=180s", *words, timeout=200)
+
+
+def kill_operator() -> None:
+    """End the operator's process without warning, and wait until the next one serves."""
+    words = ("--namespace", NAMESPACE)
+    selector = f"app.kubernetes.io/component=operator,app.kubernetes.io/instance={RELEASE}"
+    kubectl("delete", "pod", "--selector", selector, "--grace-period=0", "--force", *words)
+    kubectl("rollout", "status", f"deployment/{RELEASE}-operator", "--timeout=180s", *words, timeout=200)
+
+
+@contextmanager
 def fresh_namespace(prefix: str, *, wait: bool = True) -> Iterator[str]:
     """A namespace of one test, which must go when it is deleted; with `wait` the test waits for its end."""
     name = f"{prefix}-{uuid.uuid4().hex[:6]}"

@@ -4,11 +4,11 @@ Options (all text): `mode`, and what the mode takes.
 
 - `echo` (default): the payload, as the result
 - `noop`: an empty result
-- `sleep`: sleeps `seconds`, then echoes
+- `sleep`: sleeps `seconds`, then echoes; with `until` only while that file is missing, which it makes first
 - `told`: what the worker was told, as JSON
 - `extra`: a result of its own with the text `text` beside the expected ones, which carry its id
-- `crash`: the process ends at once, without an answer; with `until: "<path>"` only while the file is missing,
-  which it makes first, so the next execution in the same pod echoes
+- `crash`: the process ends at once, without an answer; with `until` only while that file is missing, which it
+  makes first, so the next execution in the same pod echoes
 - `raise`: an exception leaves the processing function
 - `error`: returns an error with the text `message`
 - `silent`: success without a result
@@ -40,7 +40,8 @@ def lab(task: TaskHandler) -> Output:
         case "noop":
             return _send(task, b"")
         case "sleep":
-            time.sleep(float(options.get("seconds", "1")))
+            if _first(options.get("until", "")):
+                time.sleep(float(options.get("seconds", "1")))
             return _send(task, task.payload)
         case "told":
             return _send(task, json.dumps(_told(task)).encode())
@@ -48,7 +49,9 @@ def lab(task: TaskHandler) -> Output:
             made = task.create_results({"extra": options.get("text", "").encode()})
             return _send(task, made["extra"].result_id.encode())
         case "crash":
-            return _crash(task, options.get("until", ""))
+            if _first(options.get("until", "")):
+                os._exit(17)
+            return _send(task, task.payload)
         case "raise":
             raise RuntimeError(options.get("message", "asked to raise"))
         case "error":
@@ -88,13 +91,13 @@ def _send(task: TaskHandler, data: bytes) -> Output:
     return Output()
 
 
-def _crash(task: TaskHandler, until: str) -> Output:
-    if until:
-        marker = Path(until)
-        if marker.exists():
-            return _send(task, task.payload)
-        marker.touch()
-    os._exit(17)
+def _first(until: str) -> bool:
+    """Whether the file was missing, or none is asked for."""
+    if not until:
+        return True
+    missing = not Path(until).exists()
+    Path(until).touch()
+    return missing
 
 
 def _subtasks(task: TaskHandler) -> Output:
