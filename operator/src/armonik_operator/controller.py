@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from nats.aio.client import Client
 
 from armonik_operator import lease
 from armonik_operator.adapters.kube import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, TASKS, Kube
+from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import KubeUnavailable, NotFound
 from armonik_operator.folding import FoldLoop
@@ -18,7 +20,7 @@ from armonik_operator.podevents import PodEvents
 from armonik_operator.resources import secrets as build
 from armonik_operator.sessions import SessionWorker
 from armonik_operator.settings import Settings
-from armonik_operator.state import Key, Named, Servers, State
+from armonik_operator.state import Gone, Key, Named, Servers, State
 from armonik_operator.tasks import TaskWorker
 from armonik_operator.workqueue import WorkQueue
 from armonik_sdk.api.const import PARTITION_LABEL
@@ -86,7 +88,7 @@ class Controller:
                     self._state.sessions[name] = session
                 self._queue.add(Key("session", *name))
                 if deleted or known is None or known.metadata.generation != session.metadata.generation:
-                    self._wake(name.namespace)
+                    self._wake(name.namespace, self._state.by_session.get(name, ()))
             case "partitions":
                 known_before = name in self._state.partitions
                 if deleted:
@@ -95,17 +97,16 @@ class Controller:
                     self._state.partitions[name] = Partition.from_object(obj)
                 self._queue.add(Key("partition", *name))
                 if deleted or not known_before:
-                    self._wake(name.namespace)
+                    self._wake(name.namespace, self._state.by_partition.get(name, ()))
             case "pods":
                 ended = obj.get("status", {}).get("phase") in ("Failed", "Succeeded")
                 if deleted or ended:
                     self._queue.add(Key("pod", name.namespace, meta["uid"]))
                 self._queue.add(Key("partition", name.namespace, meta["labels"][PARTITION_LABEL]))
 
-    def _wake(self, namespace: str) -> None:
-        for uid, task in self._state.tasks.items():
-            if task.metadata.namespace == namespace:
-                self._queue.add(Key("task", namespace, uid))
+    def _wake(self, namespace: str, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._queue.add(Key("task", namespace, uid))
 
     async def _handle(self, key: Key) -> float | None:
         again: float | None = await self._handlers[key.kind](key)
@@ -146,7 +147,7 @@ class Controller:
         try:
             await self._prepare_servers(client, store)
             servers = Servers(kube, client, store)
-            self._make_handlers(servers)
+            children = self._make_handlers(servers)
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
             fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
             loops.append(fold_loop)
@@ -157,11 +158,11 @@ class Controller:
                 log.info("the journal is replayed up to %d; working", info.state.last_seq)
                 group.create_task(self._queue.run())
                 group.create_task(self._sweep_for_ever(client))
-                group.create_task(self._inventory_for_ever(servers))
+                group.create_task(self._inventory_for_ever(servers, children))
         finally:
             await client.close()
 
-    def _make_handlers(self, servers: Servers) -> None:
+    def _make_handlers(self, servers: Servers) -> Children:
         async def furnish(namespace: str) -> None:
             await self._furnish(servers.kube, namespace)
 
@@ -174,6 +175,7 @@ class Controller:
             "partition": partitions.handle,
             "pod": partitions.mark_gone,
         }
+        return tasks.children
 
     async def _prepare_servers(self, client: Client, store: S3Store) -> None:
         while True:
@@ -247,15 +249,15 @@ class Controller:
                 self._queue.add(Key("task", task.metadata.namespace or "", uid))
         self._missing = missing
 
-    async def _inventory_for_ever(self, servers: Servers) -> None:
+    async def _inventory_for_ever(self, servers: Servers, children: Children) -> None:
         while True:
             try:
-                await self._compare_inventory(servers)
+                await self._compare_inventory(servers, children)
             except (DataPlaneError, KubeUnavailable) as error:
                 log.warning("the inventory is compared later: %s", error)
             await asyncio.sleep(INVENTORY)
 
-    async def _compare_inventory(self, servers: Servers) -> None:
+    async def _compare_inventory(self, servers: Servers, children: Children) -> None:
         """Find Tasks that were deleted while nobody watched (protocol rule 9)."""
         keys = [key.split(".") for key in await servers.inventory.keys("*.*")]
         spaces: list[str | None] = [*self._settings.watch_namespaces] or [None]
@@ -265,5 +267,6 @@ class Controller:
                 continue
             entry = await servers.inventory.get(f"{namespace}.{uid}")
             if entry is not None:
-                self._state.deleted[uid] = Named(namespace, entry[0].session)
+                self._state.deleted[uid] = Gone(namespace, entry[0].session, child=bool(entry[0].parent))
                 self._queue.add(Key("task", namespace, uid))
+        await children.abort_orphans(living)

@@ -3,12 +3,17 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
-from armonik_operator.fold import TaskFold, all_outcomes
-from armonik_operator.state import Named, Received, Servers
+from armonik_operator.children import Children
+from armonik_operator.fold import LISTED, TaskFold
+from armonik_operator.reconcile.task import Cancel
+from armonik_operator.results import ResultBook
+from armonik_operator.state import Gone, Received, Servers
+from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import Task
+from armonik_sdk.api.messages import MAX_MESSAGE_BYTES
 from armonik_sdk.api.names import (
     JOURNAL,
     RunId,
@@ -18,10 +23,11 @@ from armonik_sdk.api.names import (
     queue_of_task,
 )
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
+from armonik_sdk.api.records import Control, DesiredState, Outcome, OutcomeKind, Record, RecordKind
 from armonik_sdk.dataplane.errors import Conflict
 from armonik_sdk.dataplane.journal import Head
 from armonik_sdk.dataplane.kv import put_control
+from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import purge
 
 log = logging.getLogger(__name__)
@@ -34,15 +40,36 @@ AGAIN = 1.0
 class Ending:
     """Cancels and removes; every step may be repeated."""
 
-    def __init__(self, servers: Servers, take: Callable[[Received], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        book: ResultBook,
+        children: Children,
+        take: Callable[[Received], Awaitable[None]],
+    ) -> None:
         self._servers = servers
+        self._book = book
+        self._children = children
         self._take = take
 
-    async def end_task(self, task: Task, fold: TaskFold, session_uid: str) -> float | None:
-        """Cancel all that has not ended; returns when to look again, None when everything has."""
+    async def end_task(
+        self, task: Task, fold: TaskFold, session_uid: str, much: Cancel, why: str
+    ) -> float | None:
+        """Cancel what has not ended; returns when to look again, None when everything has.
+
+        Args:
+            task: the Task.
+            fold: its fold.
+            session_uid: UID of its Session.
+            much: all of it, or only what no agent works on.
+            why: what its outcomes say.
+        """
         namespace, uid = task.metadata.namespace or "", task.metadata.uid
-        wanted = Control(state=DesiredState.CANCELLED, generation=task.metadata.generation, at=time.time())
-        await put_control(self._servers.control, control_key(namespace, uid), wanted)
+        if much is Cancel.ALL:
+            wanted = Control(
+                state=DesiredState.CANCELLED, generation=task.metadata.generation, at=time.time()
+            )
+            await put_control(self._servers.control, control_key(namespace, uid), wanted)
         for start, end in fold.submitted.complement(task.spec.total).spans:
             record = Record(
                 record_id=secrets.token_hex(8),
@@ -51,20 +78,28 @@ class Ending:
                 end=end,
                 n=1,
                 task_name=task.metadata.name,
+                outcomes=_cancelled(range(start, end), why) if end - start <= LISTED else (),
             )
             await self.append_first(RunId(namespace, session_uid, uid, start), record)
-        return await self._end_runs(namespace, session_uid, uid, fold)
+        return await self._end_runs(namespace, session_uid, uid, fold, much, why)
 
-    async def remove_task(self, uid: str, gone: Named, fold: TaskFold) -> float | None:
+    async def remove_task(self, uid: str, gone: Gone, fold: TaskFold) -> float | None:
         """Remove the traces of a deleted Task; its committed results stay. None when it is done."""
-        namespace, session_uid = gone.namespace, fold.session or gone.name
+        namespace, session_uid = gone.namespace, fold.session or gone.session
         wanted = Control(state=DesiredState.DELETED, at=time.time())
         await put_control(self._servers.control, control_key(namespace, uid), wanted)
         if session_uid:
-            again = await self._end_runs(namespace, session_uid, uid, fold)
+            again = await self._end_runs(
+                namespace, session_uid, uid, fold, Cancel.ALL, "the task was deleted"
+            )
             if again is not None:
                 return again
+            if gone.child:
+                name = gone.task.metadata.name if gone.task is not None else uid
+                reason = f"task {name} was deleted before it had made it"
+                await self._book.abort_all(namespace, session_uid, {uid}, reason)
             await self.purge_journal(journal_of_task(namespace, session_uid, uid))
+        await self._children.forget(namespace, fold.children)
         await self._servers.inventory.delete(inventory_key(namespace, uid))
         return None
 
@@ -75,48 +110,91 @@ class Ending:
     async def append_first(self, run: RunId, record: Record) -> bool:
         """The first record of a run; if there is one already, that one is folded, and the answer is False."""
         try:
-            sequence = await self._servers.journal.submit(run, record)
+            sequence = await self._servers.journal.submit(run, await self._slim(run, record))
         except Conflict as standing:
             if standing.head is not None:
                 head = standing.head
                 await self._take(Received(run, head.record, head.sequence, head.time))
             return False
-        await self._take(Received(run, record, sequence, datetime.now(UTC)))
+        await self._stored(run, record, sequence)
         return True
 
-    async def _end_runs(self, namespace: str, session_uid: str, uid: str, fold: TaskFold) -> float | None:
+    async def append(self, run: RunId, record: Record, head: Head) -> bool:
+        """The successor of a head; False when the run has moved on meanwhile."""
+        try:
+            sequence = await self._servers.journal.append(run, await self._slim(run, record), head.sequence)
+        except Conflict as moved:
+            log.info("run %s moved on: %s", run.journal, moved)
+            return False
+        await self._stored(run, record, sequence)
+        return True
+
+    async def _stored(self, run: RunId, record: Record, sequence: int) -> None:
+        """Fold what was appended. Its time is the stream's (protocol rule 22), not told by an append."""
+        moment = datetime.now(UTC)
+        if record.kind.terminal:
+            head = await self._servers.journal.head(run)
+            moment = head.time if head is not None and head.sequence == sequence else moment
+        await self._take(Received(run, record, sequence, moment))
+
+    async def _slim(self, run: RunId, record: Record) -> Record:
+        """What is too long for the journal goes to an object that the record names (protocol rule 15)."""
+        record = record.model_copy(update={"manifest": None})
+        whole = record.encode()
+        if len(whole) <= MAX_MESSAGE_BYTES:
+            return record
+        key = f"{run.objects(record.epoch, secrets.token_hex(4))}/manifest"
+        manifest = await self._servers.objects.put(key, whole)
+        return record.model_copy(update={"manifest": manifest, "outcomes": (), "objects": ()})
+
+    async def _end_runs(
+        self, namespace: str, session_uid: str, uid: str, fold: TaskFold, much: Cancel, why: str
+    ) -> float | None:
         left = False
         for known in list(fold.open_runs):
+            if much is Cancel.QUEUED and known.kind.owned:
+                continue
             run = RunId(namespace, session_uid, uid, known.start)
             head = await self._servers.journal.head(run)
             if head is None:  # purged with its session
                 fold.forget_run(known.start)
             elif head.record.kind.terminal:
                 await self._take(Received(run, head.record, head.sequence, head.time))
-            else:
-                left = not await self._end_run(run, head) or left
+            elif much is Cancel.ALL or not head.record.kind.owned:
+                left = not await self._end_run(run, head, why) or left
         if left:
             return AGAIN
-        await purge(self._servers.client, queue_of_task(namespace, uid))
+        if not fold.open_runs:
+            await purge(self._servers.client, queue_of_task(namespace, uid))
         return None
 
-    async def _end_run(self, run: RunId, head: Head) -> bool:
+    async def _end_run(self, run: RunId, head: Head, why: str) -> bool:
         """One step towards the end of a run; True when its head is terminal now."""
         owned = head.record.kind.owned
         noted = head.record.kind is RecordKind.CANCEL_REQUESTED
         if noted and (datetime.now(UTC) - head.time).total_seconds() < GRACE:
             return False
-        kind = RecordKind.CANCEL_REQUESTED if owned and not noted else RecordKind.CANCELLED
-        changes: dict[str, object] = {"record_id": secrets.token_hex(8), "kind": kind}
-        if kind is RecordKind.CANCEL_REQUESTED:
-            changes["cancel"] = str(Ranges.indexes(head.record.remaining))
-        record = head.record.model_copy(update=changes)
-        if kind is RecordKind.CANCELLED and record.manifest is None:
-            record = record.model_copy(update={"outcomes": all_outcomes(record)})
-        try:
-            sequence = await self._servers.journal.append(run, record, head.sequence)
-        except Conflict as moved:
-            log.info("run %s moved on while it was being cancelled: %s", run.journal, moved)
-            return False
-        await self._take(Received(run, record, sequence, datetime.now(UTC)))
-        return record.kind.terminal
+        record = await expand(self._servers.objects, head.record)
+        changes: dict[str, object] = {"record_id": secrets.token_hex(8)}
+        if owned and not noted:
+            changes["kind"] = RecordKind.CANCEL_REQUESTED
+            changes["cancel"] = str(Ranges.indexes(record.remaining))
+        else:
+            outcomes = (*record.outcomes, *_cancelled(record.remaining, why))
+            changes["kind"] = RecordKind.CANCELLED
+            changes["outcomes"] = tuple(sorted(outcomes, key=lambda outcome: outcome.index))
+        record = record.model_copy(update=changes)
+        return await self.append(run, record, head) and record.kind.terminal
+
+
+def _cancelled(indexes: Iterable[int], why: str) -> tuple[Outcome, ...]:
+    return tuple(
+        Outcome(
+            index=index,
+            kind=OutcomeKind.CANCELLED,
+            attempts=0,
+            reason=FailureReason.CANCELLED,
+            message=why,
+        )
+        for index in indexes
+    )

@@ -8,10 +8,14 @@ OperatorError
 │   ├── Conflicted    409 on anything else
 │   └── Refused       422 and 400: the object breaks a rule
 ├── KubeUnavailable   no usable answer within the retries; the same call may work later
-└── LeaseLost         another operator holds the Lease
+├── LeaseLost         another operator holds the Lease
+├── Parked            a Task cannot go on before something is mended; carries reason and message
+└── ChildrenBlocked   the Tasks that a worker submitted cannot be created now
 """
 
 from typing import Any
+
+from armonik_sdk.api.const import Reason
 
 
 class OperatorError(Exception):
@@ -32,6 +36,9 @@ class KubeError(OperatorError):
         """`reason` of the Status object, such as Forbidden."""
         self.message = str(body.get("message", ""))
         """`message` of the Status object."""
+        causes = (body.get("details") or {}).get("causes") or ()
+        self.going = any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+        """The namespace is being deleted: nothing can be created in it any more."""
         super().__init__(f"{what}: {status} {self.reason}: {self.message}")
 
 
@@ -57,3 +64,17 @@ class KubeUnavailable(OperatorError):  # noqa: N818 - reads as the state
 
 class LeaseLost(OperatorError):  # noqa: N818 - reads as what happened
     """Another operator holds the Lease; this one must stop."""
+
+
+class Parked(OperatorError):  # noqa: N818 - reads as the state
+    """A Task cannot go on before something outside is mended; the message says what and how."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        self.reason = reason
+        """Of the condition `Ready=False`."""
+        self.message = message
+        super().__init__(f"{reason}: {message}")
+
+
+class ChildrenBlocked(OperatorError):  # noqa: N818 - reads as the state
+    """The apiserver refuses to create a child for now, a quota most likely."""

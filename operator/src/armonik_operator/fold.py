@@ -6,11 +6,12 @@ not newer than what is known is ignored, and an element keeps its first outcome 
 
 from bisect import bisect_right, insort
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from armonik_operator.spans import SpanSet
-from armonik_sdk.api.const import MAX_FAILURES, MAX_MESSAGE, FailureReason
+from armonik_operator.texts import shorten
+from armonik_sdk.api.const import MAX_FAILURES, FailureReason
 from armonik_sdk.api.kinds import ElementCounts, Failure
 from armonik_sdk.api.ranges import Ranges, Span
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind
@@ -159,6 +160,15 @@ class TaskFold:
         self.sequence = max(self.sequence, sequence)
         return True
 
+    def retime(self, start: int, sequence: int, time: datetime) -> None:
+        """The stream's own time of a record that was folded when it was appended."""
+        known = self.runs.get(start)
+        if known is None or known.sequence != sequence or known.time == time:
+            return
+        self._replace(known, replace(known, time=time))
+        if start == 0 and self.single.submitted == known.time:
+            self.single.submitted = time
+
     def counts(self, total: int) -> ElementCounts:
         """Elements by state; an agent works on one element of a run at a time."""
         sizes = {kind: len(self._outcomes.get(kind, ())) for kind in OutcomeKind}
@@ -205,7 +215,7 @@ class TaskFold:
             self.failures[index] = Failure(
                 index=index,
                 reason=outcome.reason or FailureReason.WORKER_ERROR,
-                message=outcome.message[:MAX_MESSAGE],
+                message=shorten(outcome.message),
                 attempt=outcome.attempts,
             )
         self.failures = {index: self.failures[index] for index in sorted(self.failures)[:MAX_FAILURES]}

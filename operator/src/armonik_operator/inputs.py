@@ -1,26 +1,42 @@
 """What a Task's elements need: payloads in the object store, and the bytes behind its dependencies."""
 
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from armonik_operator.reconcile.task import DependencyState, Needs
-from armonik_operator.state import Named, Servers, State
-from armonik_sdk.api.const import DEFAULT_OUTPUT
-from armonik_sdk.api.kinds import Dependency, Item, ObjectRef, Payload, Task, TaskOptions, merge_options
+from pydantic import ValidationError
+
+from armonik_operator.errors import Parked
+from armonik_operator.results import ResultBook, ResultName, outcome_of
+from armonik_operator.state import Servers, State
+from armonik_operator.texts import shorten
+from armonik_sdk.api.const import DEFAULT_OUTPUT, Reason
+from armonik_sdk.api.kinds import (
+    Dependency,
+    Item,
+    ObjectRef,
+    Payload,
+    Task,
+    TaskOptions,
+    merge_options,
+)
 from armonik_sdk.api.messages import MAX_MESSAGE_BYTES, ElementSpec, ManifestItem, RunMessage
 from armonik_sdk.api.names import (
     RunId,
     message_key,
     result_id,
-    result_key,
     split_result_id,
     task_payload_key,
 )
 from armonik_sdk.api.ranges import Span
-from armonik_sdk.api.records import OutcomeKind, ResultState, RunResults
+from armonik_sdk.dataplane.errors import ObjectMissing
 
+log = logging.getLogger(__name__)
+
+KEPT_KEYS = 10_000
+"""Objects that are known to be in the store."""
 KEPT = 256
 """Tasks whose prepared inputs are kept in memory."""
 
@@ -35,77 +51,178 @@ class Inputs:
     payload_ids: dict[int, str] = field(default_factory=dict)
     dependencies: dict[int, list[str]] = field(default_factory=dict)
     locators: dict[str, ObjectRef] = field(default_factory=dict)
-    needs: Needs = field(default_factory=lambda: Needs(DependencyState.READY))
+
+
+class Items:
+    """The items of Tasks, from their specs or their objects."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._read: OrderedDict[str, list[Item]] = OrderedDict()
+        self._dependent: OrderedDict[str, list[int]] = OrderedDict()
+
+    async def of(self, task: Task) -> list[Item] | None:
+        """The items; None if the elements are equal.
+
+        Raises:
+            Parked: their object is missing or not understood.
+        """
+        if task.spec.items is not None or task.spec.items_ref is None:
+            return task.spec.items
+        uid = task.metadata.uid
+        if uid not in self._read:
+            ref = task.spec.items_ref
+            self._read[uid] = await self.read(ref.object, ref.count)
+            if len(self._read) > KEPT:
+                self._read.popitem(last=False)
+        return self._read[uid]
+
+    async def dependent(self, task: Task) -> list[int]:
+        """Indexes of the items that depend on something of their own."""
+        uid = task.metadata.uid
+        if uid not in self._dependent:
+            self._dependent[uid] = [
+                index
+                for index, item in enumerate(await self.of(task) or ())
+                if item.depends_on or (item.payload is not None and item.payload.result is not None)
+            ]
+            if len(self._dependent) > KEPT:
+                self._dependent.popitem(last=False)
+        return self._dependent[uid]
+
+    async def owed(self, task: Task, index: int) -> list[str]:
+        """Results with an id of their own that the element has to produce; those of children have some."""
+        try:
+            items = await self.of(task)
+        except Parked as parked:
+            log.warning("what task %s owes is not known: %s", task.metadata.name, parked.message)
+            return []
+        item = items[index] if items is not None else None
+        return list(item.output_ids or ()) if isinstance(item, ManifestItem) else []
+
+    async def read(self, key: str, count: int) -> list[Item]:
+        """The items in an object.
+
+        Raises:
+            Parked: it is missing or not understood.
+        """
+        try:
+            raw = await self._servers.objects.get(ObjectRef(key=key))
+        except ObjectMissing as error:
+            message = f"itemsRef.object {key} does not exist in the store; upload it"
+            raise Parked(Reason.PAYLOAD_NOT_FOUND, message) from error
+        items: list[Item] = []
+        for number, line in enumerate(raw.splitlines(), start=1):
+            try:
+                items.append(ManifestItem.model_validate_json(line))
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                where = ".".join(map(str, first["loc"])) or "the line"
+                message = (
+                    f"itemsRef.object {key}, line {number}: {where}: {first['msg']};"
+                    " upload an object with one item in JSON a line"
+                )
+                raise Parked(Reason.PAYLOAD_NOT_FOUND, shorten(message)) from error
+        if len(items) != count:
+            message = f"itemsRef.object {key} has {len(items)} lines, but itemsRef.count is {count}"
+            raise Parked(Reason.PAYLOAD_NOT_FOUND, f"{message}; upload an object with as many items")
+        return items
+
+
+def output_names(task: Task, items: list[Item] | None, index: int) -> list[str]:
+    """Names of the implied outputs of an element."""
+    item = items[index] if items is not None else Item()
+    if item.outputs is not None:
+        return item.outputs
+    if isinstance(item, ManifestItem) and item.output_ids:
+        return []
+    return task.spec.outputs or [DEFAULT_OUTPUT]
 
 
 class Preparer:
-    """Resolves dependencies, packs payloads, builds messages."""
+    """Finds the bytes behind what is ready, packs payloads, builds messages."""
 
-    def __init__(self, servers: Servers, state: State) -> None:
+    def __init__(self, servers: Servers, state: State, book: ResultBook, items: Items) -> None:
         self._servers = servers
         self._state = state
-        self._items: OrderedDict[str, list[Item]] = OrderedDict()
+        self._book = book
+        self._items = items
+        self._packed: OrderedDict[str, dict[int, ObjectRef]] = OrderedDict()
+        self._there: OrderedDict[str, int] = OrderedDict()
 
-    async def items(self, task: Task) -> list[Item] | None:
-        """The items of a Task, from its spec or its object; None if its elements are equal."""
-        if task.spec.items is not None:
-            return task.spec.items
-        if task.spec.items_ref is None:
-            return None
-        uid = task.metadata.uid
-        if uid not in self._items:
-            raw = await self._servers.objects.get(ObjectRef(key=task.spec.items_ref.object))
-            self._items[uid] = [ManifestItem.model_validate_json(line) for line in raw.splitlines() if line]
-            while len(self._items) > KEPT:
-                self._items.popitem(last=False)
-        return self._items[uid]
+    async def prepare(self, task: Task, session_uid: str, spans: Iterable[Span]) -> Inputs:
+        """Everything that the messages of these elements need; their dependencies are complete.
 
-    async def resolve(self, task: Task) -> Inputs:
-        """Look at everything the Task depends on; `needs` says whether all of it is there."""
-        found = Inputs(items=await self.items(task))
-        cache: dict[str, RunResults | None] = {}
+        Raises:
+            Parked: an object is missing.
+        """
+        found = Inputs(items=await self._items.of(task))
+        found.payloads.update(await self._pack(task, session_uid, found))
         sources: list[tuple[int, Payload | None, Iterable[Dependency]]] = [
             (-1, task.spec.payload, task.spec.depends_on or [])
         ]
-        sources += [(i, item.payload, item.depends_on or []) for i, item in enumerate(found.items or [])]
+        if (items := found.items) is not None:
+            indexes = (i for span in spans for i in range(*span))
+            sources += [(i, items[i].payload, items[i].depends_on or []) for i in indexes]
+        cache: dict[tuple[object, ...], list[str]] = {}
         for index, payload, dependencies in sources:
             wanted: list[str] = []
             for dependency in dependencies:
-                ids, needs = await self._ids(task, dependency)
-                if needs.state is not DependencyState.READY:
-                    found.needs = needs
-                    return found
-                wanted += ids
-            needed = [*wanted, *([payload.result] if payload is not None and payload.result else [])]
-            for result in needed:
-                ref, needs = await self._locate(task, result, cache)
-                if ref is None:
-                    found.needs = needs
-                    return found
-                found.locators[result] = ref
+                key = (dependency.task, dependency.index, dependency.output, dependency.result)
+                if key not in cache:
+                    cache[key] = await self._ids(task, dependency)
+                wanted += cache[key]
             if wanted:
                 found.dependencies[index] = wanted
-            if payload is not None and payload.result:
-                found.payloads[index] = found.locators[payload.result]
+            if payload is not None and payload.result is not None:
                 found.payload_ids[index] = payload.result
             elif payload is not None and payload.object is not None:
                 found.payloads[index] = payload.object
+                await self._check(payload.object, index)
+            for result in [*wanted, *([payload.result] if payload is not None and payload.result else [])]:
+                if result not in found.locators:
+                    found.locators[result] = await self._locate(task, session_uid, result)
+            if payload is not None and payload.result is not None:
+                found.payloads[index] = found.locators[payload.result]
         return found
 
-    async def pack(self, task: Task, session_uid: str, inputs: Inputs) -> None:
-        """Put the payloads that stand in the manifest into one object (protocol step S3)."""
+    async def _pack(self, task: Task, session_uid: str, inputs: Inputs) -> dict[int, ObjectRef]:
+        """Put the payloads that stand in the manifest into one object, once (protocol step S3)."""
+        uid = task.metadata.uid
+        if uid in self._packed:
+            return self._packed[uid]
         sources = [(-1, task.spec.payload), *((i, item.payload) for i, item in enumerate(inputs.items or []))]
         contents = [(i, p.content()) for i, p in sources if p is not None]
         inline = [(i, content) for i, content in contents if content is not None]
-        if not inline:
-            return
-        key = task_payload_key(task.metadata.namespace or "", session_uid, task.metadata.uid)
-        await self._servers.objects.put(key, b"".join(content for _, content in inline))
+        key = task_payload_key(task.metadata.namespace or "", session_uid, uid)
+        packed: dict[int, ObjectRef] = {}
         offset = 0
         for index, content in inline:
             digest = hashlib.sha256(content).hexdigest()
-            inputs.payloads[index] = ObjectRef(key=key, offset=offset, length=len(content), sha256=digest)
+            packed[index] = ObjectRef(key=key, offset=offset, length=len(content), sha256=digest)
             offset += len(content)
+        if inline:
+            await self._servers.objects.put(key, b"".join(content for _, content in inline))
+        self._packed[uid] = packed
+        if len(self._packed) > KEPT:
+            self._packed.popitem(last=False)
+        return packed
+
+    async def _check(self, ref: ObjectRef, index: int) -> None:
+        where = "payload.object" if index < 0 else f"items[{index}].payload.object"
+        if ref.key not in self._there:
+            try:
+                self._there[ref.key] = await self._servers.objects.stat(ref.key)
+            except ObjectMissing as error:
+                message = f"{where}: object {ref.key} does not exist in the store; upload it"
+                raise Parked(Reason.PAYLOAD_NOT_FOUND, message) from error
+            if len(self._there) > KEPT_KEYS:
+                self._there.popitem(last=False)
+        end, size = (ref.offset or 0) + (ref.length or 0), self._there[ref.key]
+        if end > size:
+            del self._there[ref.key]
+            message = f"{where}: object {ref.key} has {size} bytes, the payload needs {end}; upload all of it"
+            raise Parked(Reason.PAYLOAD_NOT_FOUND, message)
 
     async def message(
         self, task: Task, run: RunId, span: Span, n: int, options: TaskOptions, inputs: Inputs
@@ -146,62 +263,40 @@ class Preparer:
             update={"elements": {}, "locators": {}, "dependencies": (), "payload": None, "spill": spill}
         )
 
-    async def _ids(self, task: Task, dependency: Dependency) -> tuple[list[str], Needs]:
+    async def _ids(self, task: Task, dependency: Dependency) -> list[str]:
         if dependency.result is not None:
-            return [dependency.result], Needs(DependencyState.READY)
-        name = str(dependency.task)
-        other = self._state.task_named(task.metadata.namespace or "", name)
-        if other is None or other.spec.session != task.spec.session:
-            message = f"task {name} does not exist in session {task.spec.session}; create it"
-            return [], Needs(DependencyState.MISSING, message)
-        indexes = range(other.spec.total) if dependency.index is None else [dependency.index]
-        fold = self._state.fold(other.metadata.uid)
-        ended = fold.ended
-        if any(index not in ended for index in indexes):
-            return [], Needs(DependencyState.WAITING, f"task {name} has not ended")
-        completed = fold.outcomes.get(OutcomeKind.COMPLETED)
-        items = await self.items(other)
-        ids = []
-        for index in indexes:
-            if completed is None or index not in completed:
-                message = f"element {index} of task {name} ended as {fold.kind_of(index)}"
-                return [], Needs(DependencyState.ABORTED, message)
-            own = items[index].outputs if items is not None else None
-            outputs = [dependency.output] if dependency.output else own or other.spec.outputs
-            ids += [result_id(other.metadata.uid, index, out) for out in outputs or [DEFAULT_OUTPUT]]
-        return ids, Needs(DependencyState.READY)
+            return [dependency.result]
+        other = self._state.task_named(task.metadata.namespace or "", str(dependency.task))
+        if other is None:
+            raise Parked(Reason.DEPENDENCY_NOT_FOUND, f"task {dependency.task} was deleted; create it")
+        items = await self._items.of(other)
+        ids: list[str] = []
+        for index in range(other.spec.total) if dependency.index is None else [dependency.index]:
+            names = output_names(other, items, index)
+            wanted = names if dependency.output is None else [dependency.output]
+            ids += [result_id(other.metadata.uid, index, name) for name in wanted]
+            if dependency.output is None:
+                ids += await self._items.owed(other, index)
+        return ids
 
-    async def _locate(
-        self, task: Task, result: str, cache: dict[str, RunResults | None]
-    ) -> tuple[ObjectRef | None, Needs]:
-        implied = split_result_id(result)
-        fold = self._state.folds.get(implied[0]) if implied else None
-        if implied is not None and fold is not None:
-            run = fold.run_of(implied[1])
-            if run is None or fold.kind_of(implied[1]) is None:
-                return None, Needs(DependencyState.WAITING, f"result {result} is not written yet")
-            key = RunId(task.metadata.namespace or "", fold.session, implied[0], run.start).results
-            if key not in cache:
-                entry = await self._servers.run_results.get(key)
-                cache[key] = entry[0] if entry else None
-            standing = cache[key]
-            outcome = (
-                next((o for o in standing.outcomes if o.index == implied[1]), None) if standing else None
-            )
-            if standing is not None and outcome is not None and implied[2] in outcome.outputs:
-                return standing.ref(outcome.outputs[implied[2]]), Needs(DependencyState.READY)
-        session = fold.session if fold is not None else ""
-        if not session:
-            owner = self._state.sessions.get(Named(task.metadata.namespace or "", task.spec.session))
-            session = owner.metadata.uid if owner else ""
-        own = await self._servers.results.get(result_key(task.metadata.namespace or "", session, result))
-        if own is None:
-            return None, Needs(DependencyState.MISSING, f"result {result} does not exist; upload it")
-        if own[0].state is ResultState.COMPLETED and own[0].ref is not None:
-            return own[0].ref, Needs(DependencyState.READY)
-        if own[0].state in (ResultState.ABORTED, ResultState.DELETED):
-            return None, Needs(DependencyState.ABORTED, f"result {result} is {own[0].state}: {own[0].reason}")
-        return None, Needs(DependencyState.WAITING, f"result {result} is not written yet")
+    async def _locate(self, task: Task, session_uid: str, result: str) -> ObjectRef:
+        namespace, implied = task.metadata.namespace or "", split_result_id(result)
+        if implied is not None:
+            uid, index, output = implied
+            fold = self._state.folds.get(uid)
+            run = fold.run_of(index) if fold is not None else None
+            if run is not None:
+                kept = await self._book.run(RunId(namespace, session_uid, uid, run.start))
+            else:
+                kept = await self._book.run_with(namespace, session_uid, uid, index)
+            outcome = outcome_of(kept, index)
+            if kept is not None and outcome is not None and output in outcome.outputs:
+                return kept.ref(outcome.outputs[output])
+        entry = await self._book.entry(ResultName(namespace, session_uid, result))
+        if entry is None or entry.ref is None:
+            message = f"result {result} is not in the store any more; run what made it again"
+            raise Parked(Reason.DEPENDENCY_NOT_FOUND, message)
+        return entry.ref
 
 
 def _element(index: int, options: TaskOptions, inputs: Inputs) -> ElementSpec:

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from armonik_operator.adapters.kube import Kube
 from armonik_operator.fold import TaskFold
 from armonik_operator.settings import Settings
+from armonik_sdk.api.const import PARENT_LABEL
 from armonik_sdk.api.kinds import Partition, Session, Task
 from armonik_sdk.api.names import CONTROL, RESULTS, TASKS, RunId
 from armonik_sdk.api.ranges import Ranges
@@ -40,6 +41,17 @@ class Named(NamedTuple):
 
     namespace: str
     name: str
+
+
+class Gone(NamedTuple):
+    """A deleted Task whose traces still have to go."""
+
+    namespace: str
+    session: str
+    """UID; empty when it is not known to have had one."""
+    child: bool = False
+    task: Task | None = None
+    """As it was last seen."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +90,14 @@ class State:
     tasks: dict[str, Task] = field(default_factory=dict)
     uids: dict[Named, str] = field(default_factory=dict)
     """UID of the Task of this name."""
-    deleted: dict[str, Named] = field(default_factory=dict)
-    """Deleted Tasks by UID whose traces still have to go: namespace and UID of the session."""
+    admitted: set[str] = field(default_factory=set)
+    """UIDs of children that the inventory has been seen to name."""
+    by_session: dict[Named, set[str]] = field(default_factory=dict)
+    """UIDs of the Tasks that name a Session."""
+    by_partition: dict[Named, set[str]] = field(default_factory=dict)
+    """UIDs of the Tasks that a Partition shall run."""
+    deleted: dict[str, Gone] = field(default_factory=dict)
+    """Deleted Tasks by UID whose traces still have to go."""
     folds: dict[str, TaskFold] = field(default_factory=dict)
     received: dict[str, deque[Received]] = field(default_factory=dict)
     """Records read but not yet worked on, by UID of the Task; the fold loop bounds their number."""
@@ -88,6 +106,8 @@ class State:
     """When a Task was first seen, by the monotonic clock."""
     written: dict[str, float] = field(default_factory=dict)
     """When a status was last written, by UID and the monotonic clock."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of the specs of Tasks that are written again and again."""
     republish: dict[str, set[int]] = field(default_factory=dict)
     """Runs by Task whose queue message is missing."""
 
@@ -96,7 +116,9 @@ class State:
         uid = task.metadata.uid
         self.seen.setdefault(uid, time.monotonic())
         self.tasks[uid] = task
-        self.uids[Named(task.metadata.namespace or "", task.metadata.name)] = uid
+        namespace = task.metadata.namespace or ""
+        self.uids[Named(namespace, task.metadata.name)] = uid
+        self.by_session.setdefault(Named(namespace, task.spec.session), set()).add(uid)
         status = task.status
         if status is not None and uid not in self.folds and status.journal_epoch < self.epoch:
             fold = self.fold(uid)
@@ -113,14 +135,36 @@ class State:
         self.tasks.pop(uid, None)
         if self.uids.get(name) == uid:
             del self.uids[name]
+        _discard(self.by_session, Named(name.namespace, task.spec.session), uid)
+        for partition in [p for p in self.by_partition if p.namespace == name.namespace]:
+            _discard(self.by_partition, partition, uid)
         fold = self.folds.get(uid)
         session = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
-        self.deleted[uid] = Named(name.namespace, session)
+        self.deleted[uid] = Gone(name.namespace, session, PARENT_LABEL in task.metadata.labels, task)
+
+    def run_by(self, task: Task, partition: str) -> None:
+        """Note which Partition shall run a Task; a Task has one at a time."""
+        namespace, uid = task.metadata.namespace or "", task.metadata.uid
+        wanted = Named(namespace, partition)
+        if uid in self.by_partition.get(wanted, ()):
+            return
+        for other in [p for p in self.by_partition if p.namespace == namespace]:
+            _discard(self.by_partition, other, uid)
+        self.by_partition.setdefault(wanted, set()).add(uid)
 
     def forget(self, uid: str) -> None:
         """Forget everything about a Task."""
-        for known in (self.folds, self.received, self.seen, self.written, self.republish, self.deleted):
+        for known in (
+            self.folds,
+            self.received,
+            self.seen,
+            self.written,
+            self.sizes,
+            self.republish,
+            self.deleted,
+        ):
             known.pop(uid, None)
+        self.admitted.discard(uid)
 
     def fold(self, uid: str) -> TaskFold:
         """The fold of a Task, made when there is none."""
@@ -133,13 +177,19 @@ class State:
     def tasks_of(self, session: Session) -> list[Task]:
         """Tasks of a Session: pinned to its UID, or not pinned yet and naming it."""
         found = []
-        for uid, task in self.tasks.items():
-            if task.spec.session != session.metadata.name:
-                continue
-            if task.metadata.namespace != session.metadata.namespace:
-                continue
-            fold = self.folds.get(uid)
+        name = Named(session.metadata.namespace or "", session.metadata.name)
+        for uid in self.by_session.get(name, ()):
+            task, fold = self.tasks[uid], self.folds.get(uid)
             pinned = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
             if pinned in ("", session.metadata.uid):
                 found.append(task)
         return found
+
+
+def _discard(index: dict[Named, set[str]], key: Named, uid: str) -> None:
+    members = index.get(key)
+    if members is None:
+        return
+    members.discard(uid)
+    if not members:
+        del index[key]

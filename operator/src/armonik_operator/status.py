@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+from dataclasses import dataclass
 from datetime import datetime
 
 from armonik_operator.fold import TaskFold
+from armonik_operator.reconcile.task import Refusal
+from armonik_operator.resources.child import parent_of
 from armonik_sdk.api.const import (
     MAX_INTERVALS,
-    PARENT_LABEL,
     ConditionType,
     Reason,
     TaskPhase,
@@ -16,7 +18,6 @@ from armonik_sdk.api.kinds import (
     Condition,
     Task,
     TaskOptions,
-    TaskParent,
     TaskResult,
     TaskStatus,
     TaskTimes,
@@ -58,18 +59,37 @@ def verdict(fold: TaskFold) -> tuple[TaskPhase, Reason]:
     return TaskPhase.COMPLETED, Reason.SUCCEEDED
 
 
-def phase(fold: TaskFold, total: int, cancelling: bool) -> TaskPhase:
-    """The summary in one word."""
-    if fold.finished(total):
-        return verdict(fold)[0]
-    if cancelling:
-        return TaskPhase.CANCELLING
-    kinds = {run.kind for run in fold.open_runs}
-    if kinds & {RecordKind.DISPATCHED, RecordKind.PROGRESS, RecordKind.CANCEL_REQUESTED}:
-        return TaskPhase.PROCESSING
-    if kinds == {RecordKind.PAUSED}:
-        return TaskPhase.PAUSED
-    return TaskPhase.SUBMITTED if kinds or fold.ended else TaskPhase.PENDING
+@dataclass(frozen=True)
+class Shown:
+    """What a status says beside the fold."""
+
+    refusal: Refusal | None = None
+    """What has to be mended: condition Ready=False."""
+    blocked: str = ""
+    """Why children cannot be created; the Task does not finish meanwhile."""
+    cancelling: bool = False
+    paused: bool = False
+    """The Session is paused."""
+
+    def phase(self, fold: TaskFold, total: int) -> TaskPhase:
+        """The summary in one word."""
+        if fold.finished(total) and not self.blocked:
+            return verdict(fold)[0]
+        if self.cancelling:
+            return TaskPhase.CANCELLING
+        kinds = {run.kind for run in fold.open_runs}
+        if any(kind.owned for kind in kinds):
+            return TaskPhase.PROCESSING
+        if self.paused or kinds == {RecordKind.PAUSED}:
+            return TaskPhase.PAUSED
+        if kinds or fold.ended:
+            return TaskPhase.SUBMITTED
+        if self.refusal is not None and self.refusal.reason not in _DATA:
+            return TaskPhase.CREATING
+        return TaskPhase.PENDING
+
+
+_DATA = (Reason.DEPENDENCY_NOT_FOUND, Reason.DEPENDENCY_INVALID)
 
 
 def task_status(
@@ -79,17 +99,17 @@ def task_status(
     options: TaskOptions,
     session_uid: str,
     journal_epoch: int,
-    cancelling: bool,
-    waiting: Condition | None,
+    shown: Shown,
+    finished: bool,
     now: datetime,
     detail_ref: str = "",
 ) -> TaskStatus:
-    """What `status` shall say. `waiting` is the condition Ready=False while a reference is missing."""
+    """What `status` shall say."""
     total = task.spec.total
     counts = fold.counts(total)
     status = TaskStatus(
         observed_generation=task.metadata.generation,
-        phase=phase(fold, total, cancelling),
+        phase=shown.phase(fold, total),
         partition=options.partition or "",
         session_uid=session_uid,
         options=options,
@@ -99,24 +119,42 @@ def task_status(
         progress=counts.progress,
         failures=list(fold.failures.values()),
         detail_ref=detail_ref,
-        conditions=_conditions(task, fold, waiting, now),
+        conditions=_conditions(task, fold, shown, finished, now),
     )
     if not detail_ref:
         status = status.model_copy(update=intervals(fold))
-    parent = task.metadata.labels.get(PARENT_LABEL)
-    if parent:
-        status.parent = TaskParent(uid=parent)
+    status.parent = parent_of(task)
     if total == 1 and task.spec.items_ref is None:
         _add_single(status, task, fold)
     return status
 
 
-def _conditions(task: Task, fold: TaskFold, waiting: Condition | None, now: datetime) -> list[Condition]:
-    conditions = list(task.status.conditions) if task.status else []
-    conditions = [c for c in conditions if c.type != ConditionType.READY]
-    if waiting is not None:
-        conditions = set_condition(conditions, waiting)
-    if fold.finished(task.spec.total):
+def same(status: TaskStatus, old: TaskStatus | None) -> bool:
+    """Whether a write would change nothing."""
+    return old is not None and _body(status) == _body(old)
+
+
+def _body(status: TaskStatus) -> dict[str, object]:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+_PASSING = (ConditionType.READY, ConditionType.CHILDREN_BLOCKED)
+
+
+def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: datetime) -> list[Condition]:
+    conditions = [c for c in task.status.conditions if c.type not in _PASSING] if task.status else []
+    old = {c.type: c for c in task.status.conditions} if task.status else {}
+    generation = task.metadata.generation
+
+    def put(kind: ConditionType, value: bool, reason: Reason, message: str) -> list[Condition]:
+        new = condition(kind, value, reason, message, generation=generation, now=now)
+        return set_condition([*conditions, *([old[kind]] if kind in old else [])], new)
+
+    if shown.refusal is not None and not finished:
+        conditions = put(ConditionType.READY, False, shown.refusal.reason, shown.refusal.message)
+    if shown.blocked:
+        conditions = put(ConditionType.CHILDREN_BLOCKED, True, Reason.QUOTA_EXCEEDED, shown.blocked)
+    if finished:
         reason = verdict(fold)[1]
         first = next(iter(fold.failures.values()), None)
         message = f"element {first.index}: {first.message or first.reason}" if first else ""

@@ -3,34 +3,40 @@
 import asyncio
 import logging
 import secrets
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
+from armonik_operator.children import Children
+from armonik_operator.dependents import Dependents, OfName, OfResult, OfUse
 from armonik_operator.effects import Effects
 from armonik_operator.ending import Ending
-from armonik_operator.errors import NotFound, Refused
+from armonik_operator.errors import ChildrenBlocked, Parked
 from armonik_operator.fold import TaskFold
-from armonik_operator.inputs import Inputs, Preparer
-from armonik_operator.reconcile.task import PATIENCE, DependencyState, Needs, Plan, plan, task_options
-from armonik_operator.state import Key, Named, Received, Servers, State
-from armonik_operator.status import intervals, spills, task_status
-from armonik_sdk.api.const import PARENT_LABEL, ConditionType, FailureReason
-from armonik_sdk.api.kinds import Session, Task, condition, find_condition, is_true
-from armonik_sdk.api.names import RunId, child_key, inventory_key
+from armonik_operator.inputs import Inputs, Items, Preparer
+from armonik_operator.needs import Look
+from armonik_operator.reconcile.task import Cancel, Plan, Readiness, Refusal, plan, task_options
+from armonik_operator.results import ResultBook, ResultName
+from armonik_operator.state import Gone, Key, Named, Received, Servers, State
+from armonik_operator.status import Shown
+from armonik_operator.writing import StatusWriter
+from armonik_sdk.api.const import PARENT_LABEL, ConditionType, FailureReason, Reason
+from armonik_sdk.api.kinds import Session, SessionState, Task, find_condition
+from armonik_sdk.api.names import RunId, inventory_key
 from armonik_sdk.api.ranges import Span
 from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind
+from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.queue import publish_run
 
 log = logging.getLogger(__name__)
 
-FIRST_WRITE = 0.25
-"""Seconds that the first status write waits, so that a short Task costs one."""
-WRITE_INTERVAL = 1.0
-"""Seconds between progress writes of a Task with many elements."""
 AT_ONCE = 32
-"""Runs of one Task that are submitted at a time."""
+"""Runs that are submitted at a time, of all Tasks together."""
+POLL = 5.0
+"""Seconds until something that is missing is looked for again, when nothing tells that it came."""
+RESULTS_POLL = 10.0
+"""Seconds until results that others may complete are looked at again."""
 
 
 class TaskWorker:
@@ -40,54 +46,107 @@ class TaskWorker:
         self._servers = servers
         self._state = state
         self._enqueue = enqueue
-        self._preparer = Preparer(servers, state)
-        self._effects = Effects(servers, state)
-        self._ending = Ending(servers, self._take)
+        self._dependents = Dependents(self._wake)
+        self._book = ResultBook(servers, self._result_changed)
+        self._items = Items(servers)
+        self._preparer = Preparer(servers, state, self._book, self._items)
+        self.children = Children(servers, state, self._book, self._items)
+        self._effects = Effects(servers, state, self._book, self._items, self.children)
+        self._ending = Ending(servers, self._book, self.children, self._take)
+        self._writer = StatusWriter(servers, state)
         self._submitting = asyncio.Semaphore(AT_ONCE)
+        self._announced: set[str] = set()
 
     async def handle(self, key: Key) -> float | None:
         """Bring one Task forward; returns the seconds after which to look again."""
         uid = key.name
-        await self._work_on_records(uid)
         task = self._state.tasks.get(uid)
         if task is None:
             gone = self._state.deleted.get(uid)
             return await self._remove(uid, gone) if gone is not None else None
+        if uid not in self._announced:
+            self._announced.add(uid)
+            self._dependents.happened(OfName(key.namespace, task.metadata.name))
         fold = self._state.fold(uid)
         session = self._state.sessions.get(Named(key.namespace, task.spec.session))
-        if not await self._admitted_child(task):
-            return 2.0
         options = task_options(task, session, self._state.settings.task_defaults)
-        partition = self._state.partitions.get(Named(key.namespace, options.partition or ""))
-        covered = len(fold.submitted) >= task.spec.total and not self._state.republish.get(uid)
-        inputs = Inputs() if covered else await self._preparer.resolve(task)
-        made = plan(task, session, partition, inputs.needs, fold, self._state.settings.task_defaults)
-        again = await self._carry_out(task, session, made, fold, inputs)
-        later = await self._write_status(task, made, fold, inputs.needs)
+        self._state.run_by(task, options.partition or "")
+        pinned = fold.session or (task.status.session_uid if task.status else "")
+        made = Plan(options, pinned)
+        shown, again = Shown(), None
+        try:
+            await self._work_on_records(uid)
+            admitted = await self.children.admit(task)
+            if admitted is True:
+                made, again = await self._bring_forward(task, session, fold)
+                shown = Shown(
+                    refusal=made.refusal,
+                    cancelling=made.cancel is Cancel.ALL,
+                    paused=session is not None and session.spec.desired_state is SessionState.PAUSED,
+                )
+            else:
+                shown = Shown(refusal=Refusal(Reason.DEPENDENCY_INVALID, str(admitted)))
+                again = POLL
+        except* ChildrenBlocked as blocked:
+            shown, again = Shown(blocked=str(_first(blocked))), POLL
+        except* Parked as parked:
+            error = _first(parked)
+            assert isinstance(error, Parked)
+            shown, again = Shown(refusal=Refusal(error.reason, error.message)), POLL
+        except* StoreUnavailable as down:
+            log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(down))
+            message = f"the object store cannot be reached; work goes on when it is back: {_first(down)}"
+            shown, again = Shown(refusal=Refusal(Reason.STORE_UNAVAILABLE, message)), POLL
+        except* QueueUnavailable as down:
+            log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(down))
+            message = f"NATS cannot be reached; work goes on when it is back: {_first(down)}"
+            shown, again = Shown(refusal=Refusal(Reason.QUEUE_UNAVAILABLE, message)), POLL
+        later = await self._writer.write(task, made, fold, shown)
         waits = [wait for wait in (again, later, self._ttl(task)) if wait is not None]
         return min(waits) if waits else None
 
+    async def _bring_forward(
+        self, task: Task, session: Session | None, fold: TaskFold
+    ) -> tuple[Plan, float | None]:
+        uid, defaults = task.metadata.uid, self._state.settings.task_defaults
+        options = task_options(task, session, defaults)
+        partition = self._state.partitions.get(Named(task.metadata.namespace or "", options.partition or ""))
+        readiness, covered = Readiness(), fold.covers(task.spec.total)
+        if session is not None and not covered:
+            readiness = await Look(self._state, self._book, self._items, self._dependents).at(task, fold)
+        elif covered:
+            self._dependents.keep(uid, ())
+        made = plan(task, session, partition, readiness, fold, defaults)
+        again = await self._carry_out(task, session, made, fold)
+        if any(isinstance(blocker, OfResult) for blocker in self._dependents.blocked(uid)):
+            again = min(again or RESULTS_POLL, RESULTS_POLL)
+        return made, again
+
     async def _carry_out(
-        self, task: Task, session: Session | None, made: Plan, fold: TaskFold, inputs: Inputs
+        self, task: Task, session: Session | None, made: Plan, fold: TaskFold
     ) -> float | None:
-        if made.cancel:
-            await self._inventory(task, made.session_uid)
-            fold.session = made.session_uid
-            return await self._ending.end_task(task, fold, made.session_uid)
-        if session is None or made.refusal is not None:
+        uid = task.metadata.uid
+        if session is None or (made.refusal is not None and not made.session_uid):
             return None
-        if made.abort or made.submit or self._state.republish.get(task.metadata.uid):
-            await self._inventory(task, made.session_uid)
-            fold.session = made.session_uid
-            await self._preparer.pack(task, made.session_uid, inputs)
+        if made.cancel is not Cancel.NOTHING:
+            await self._inventory(task, made.session_uid, fold)
+            return await self._ending.end_task(task, fold, made.session_uid, made.cancel, made.why)
         if made.abort:
-            await self._abort(task, made, fold)
-            return None
+            await self._inventory(task, made.session_uid, fold)
+            for span, message in made.abort:
+                await self._abort(task, made, span, message)
+        again = self._state.republish.pop(uid, set())
+        if made.resume:
+            again |= {run.start for run in fold.open_runs if run.kind is RecordKind.PAUSED}
+        try:
+            await self._queue_again(task, made, again, resume=made.resume)
+        except BaseException:
+            self._state.republish.setdefault(uid, set()).update(again)
+            raise
         if made.submit:
-            async with asyncio.TaskGroup() as group:
-                for span in made.submit:
-                    group.create_task(self._submit(task, made, span, inputs))
-        await self._publish_again(task, made, fold, inputs)
+            await self._inventory(task, made.session_uid, fold)
+            inputs = await self._preparer.prepare(task, made.session_uid, made.submit)
+            await _all(self._submit(task, made, span, inputs) for span in made.submit)
         return None
 
     async def _submit(self, task: Task, made: Plan, span: Span, inputs: Inputs) -> None:
@@ -99,57 +158,55 @@ class TaskWorker:
             if await self._ending.append_first(run, record):
                 await publish_run(self._servers.client, run, message.partition, message)
 
-    async def _publish_again(self, task: Task, made: Plan, fold: TaskFold, inputs: Inputs) -> None:
-        for start in self._state.republish.pop(task.metadata.uid, set()):
-            known = fold.runs.get(start)
+    async def _queue_again(self, task: Task, made: Plan, starts: Iterable[int], *, resume: bool) -> None:
+        """Publish what should be queued and is not; runs that were parked get another number (rule 13)."""
+        for start in starts:
             run = self._run(task, made.session_uid, start)
             head = await self._servers.journal.head(run)
-            if known is None or head is None or head.record.kind.terminal:
+            if head is None or head.record.kind.terminal:
                 continue
-            if head.record.kind is RecordKind.PAUSED:
+            record, span = head.record, (head.record.start, head.record.end)
+            parked = record.kind is RecordKind.PAUSED
+            if parked and not resume:
                 continue
-            span = (head.record.start, head.record.end)
-            message = await self._preparer.message(task, run, span, head.record.n, made.options, inputs)
-            if await publish_run(self._servers.client, run, message.partition, message):
+            if parked:
+                changes = {"kind": RecordKind.SUBMITTED, "n": record.n + 1, "record_id": secrets.token_hex(8)}
+                record = record.model_copy(update=changes)
+                if not await self._ending.append(run, record, head):
+                    continue
+            inputs = await self._preparer.prepare(task, made.session_uid, [span])
+            message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
+            if await publish_run(self._servers.client, run, message.partition, message) and not parked:
                 log.info("queued %s again: its message was missing", run.journal)
 
-    async def _abort(self, task: Task, made: Plan, fold: TaskFold) -> None:
-        for start, end in fold.submitted.complement(task.spec.total).spans:
-            for at in range(start, end, 100):
-                span = (at, min(at + 100, end))
-                outcomes = tuple(
-                    Outcome(
-                        index=index,
-                        kind=OutcomeKind.ERROR,
-                        attempts=0,
-                        reason=FailureReason.DEPENDENCY_ABORTED,
-                        message=made.abort,
-                    )
-                    for index in range(*span)
+    async def _abort(self, task: Task, made: Plan, span: Span, message: str) -> None:
+        for at in range(*span, 100):
+            part = (at, min(at + 100, span[1]))
+            outcomes = tuple(
+                Outcome(
+                    index=index,
+                    kind=OutcomeKind.ERROR,
+                    attempts=0,
+                    reason=FailureReason.DEPENDENCY_ABORTED,
+                    message=message,
                 )
-                record = self._record(task, made, span, RecordKind.DONE, outcomes)
-                await self._ending.append_first(self._run(task, made.session_uid, at), record)
+                for index in range(*part)
+            )
+            record = self._record(task, made, part, RecordKind.DONE, outcomes)
+            await self._ending.append_first(self._run(task, made.session_uid, at), record)
 
-    async def _inventory(self, task: Task, session_uid: str) -> None:
-        entry = Inventory(
-            uid=task.metadata.uid,
-            name=task.metadata.name,
-            session=session_uid,
-            parent=task.metadata.labels.get(PARENT_LABEL, ""),
-        )
-        key = inventory_key(task.metadata.namespace or "", task.metadata.uid)
-        await self._servers.inventory.create(key, entry)
-
-    async def _admitted_child(self, task: Task) -> bool:
-        """A child runs only if the inventory names its very UID; any other of its name is deleted."""
-        if PARENT_LABEL not in task.metadata.labels or self._state.fold(task.metadata.uid).runs:
-            return True
-        namespace, name = task.metadata.namespace or "", task.metadata.name
-        entry = await self._servers.inventory.get(child_key(namespace, name))
-        if entry is not None and entry[0].uid != task.metadata.uid:
-            log.warning("deleting task %s/%s: another child of this name was made before", namespace, name)
-            await self._servers.kube.delete(TASK_KIND, name, namespace, uid=task.metadata.uid)
-        return entry is not None and entry[0].uid == task.metadata.uid
+    async def _inventory(self, task: Task, session_uid: str, fold: TaskFold) -> None:
+        """Step S2: before anything else is written about a Task."""
+        if not fold.runs:
+            entry = Inventory(
+                uid=task.metadata.uid,
+                name=task.metadata.name,
+                session=session_uid,
+                parent=task.metadata.labels.get(PARENT_LABEL, ""),
+            )
+            key = inventory_key(task.metadata.namespace or "", task.metadata.uid)
+            await self._servers.inventory.create(key, entry)
+        fold.session = session_uid
 
     async def _work_on_records(self, uid: str) -> None:
         records = self._state.received.get(uid)
@@ -160,97 +217,26 @@ class TaskWorker:
 
     async def _take(self, received: Received) -> None:
         """Effects first, then the fold: so `Finished` is written only when all of them are done."""
-        fold = self._state.fold(received.run.task)
+        uid = received.run.task
+        fold = self._state.fold(uid)
         known = fold.runs.get(received.run.start)
         if known is not None and received.sequence <= known.sequence:
+            fold.retime(received.run.start, received.sequence, received.time)
             return
         fold.session = received.run.session
-        record = await self._effects.apply(received)
+        record = await self._effects.apply(received, fold)
         fold.add(record, received.sequence, received.time)
         if record.outcomes or record.kind.terminal:
-            self._release_dependents(received.run)
+            task = self._state.tasks.get(uid)
+            self._dependents.ended(uid, fold, task.spec.total if task is not None else 0)
 
-    def _release_dependents(self, run: RunId) -> None:
-        for uid, task in self._state.tasks.items():
-            waits = task.spec.depends_on or task.spec.items or task.spec.items_ref or task.spec.payload
-            if uid != run.task and task.metadata.namespace == run.namespace and waits:
-                fold = self._state.folds.get(uid)
-                if fold is None or not fold.runs:
-                    self._enqueue(Key("task", run.namespace, uid))
+    def _wake(self, uid: str) -> None:
+        task = self._state.tasks.get(uid)
+        if task is not None:
+            self._enqueue(Key("task", task.metadata.namespace or "", uid))
 
-    async def _write_status(self, task: Task, made: Plan, fold: TaskFold, needs: Needs) -> float | None:
-        uid, now = task.metadata.uid, time.monotonic()
-        age = now - self._state.seen.get(uid, now)
-        generation = task.metadata.generation
-        waiting = None
-        refusal = made.refusal
-        if refusal is not None and not fold.finished(task.spec.total):
-            if age < PATIENCE:
-                return PATIENCE - age
-            waiting = condition(
-                ConditionType.READY,
-                False,
-                refusal.reason,
-                refusal.message,
-                generation=generation,
-                now=datetime.now(UTC),
-            )
-        old = task.status
-        total, finished = task.spec.total, fold.finished(task.spec.total)
-        if old is not None and is_true(old.conditions, ConditionType.FINISHED):
-            if old.observed_generation < generation:
-                await self._patch(task, {"observedGeneration": generation})
-            return None
-        if not finished and age < FIRST_WRITE:
-            return FIRST_WRITE - age
-        ready = find_condition(old.conditions, ConditionType.READY) if old else None
-        told = old is not None and (ready.reason if ready else "") == (waiting.reason if waiting else "")
-        current = told and old is not None and old.observed_generation == generation
-        if current and total == 1 and not finished and not made.cancel:
-            return None
-        last = self._state.written.get(uid)
-        if current and not finished and last is not None and now - last < WRITE_INTERVAL:
-            return WRITE_INTERVAL - (now - last)
-        detail = await self._spill(task, made, fold) if spills(fold) else ""
-        status = task_status(
-            task,
-            fold,
-            options=made.options,
-            session_uid=made.session_uid if fold.session or not made.refusal else "",
-            journal_epoch=self._state.epoch,
-            cancelling=made.cancel,
-            waiting=waiting,
-            now=datetime.now(UTC),
-            detail_ref=detail,
-        )
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if old is not None and body == old.model_dump(mode="json", by_alias=True, exclude_none=True):
-            return None
-        if not body["sessionUid"]:
-            del body["sessionUid"]
-        if needs.state is DependencyState.WAITING:
-            log.debug("task %s/%s waits: %s", task.metadata.namespace, task.metadata.name, needs.message)
-        self._state.written[uid] = now
-        await self._patch(task, body)
-        return None
-
-    async def _spill(self, task: Task, made: Plan, fold: TaskFold) -> str:
-        key = f"{task.metadata.namespace}/{made.session_uid}/{task.metadata.uid}/detail-{fold.sequence}"
-        lines = "".join(f"{name}: {text}\n" for name, text in intervals(fold).items())
-        return (await self._servers.objects.put(key, lines.encode())).key
-
-    async def _patch(self, task: Task, status: dict[str, object]) -> None:
-        name, namespace = task.metadata.name, task.metadata.namespace
-        body = {"metadata": {"uid": task.metadata.uid}, "status": status}
-        try:
-            written = await self._servers.kube.patch(TASK_KIND, name, body, namespace, status=True)
-        except NotFound:
-            log.debug("task %s/%s was deleted meanwhile", namespace, name)
-        except Refused as refused:
-            log.warning("status of task %s/%s refused: %s", namespace, name, refused.message)
-        else:
-            if task.metadata.uid in self._state.tasks:
-                self._state.put_task(Task.from_object(written))
+    def _result_changed(self, name: ResultName) -> None:
+        self._dependents.happened(OfResult(*name))
 
     def _ttl(self, task: Task) -> float | None:
         ttl = task.spec.ttl_seconds_after_finished
@@ -260,6 +246,8 @@ class TaskWorker:
         left = ttl - (datetime.now(UTC) - done.last_transition_time).total_seconds()
         if left > 0:
             return left
+        if self._dependents.waited_for(OfUse(task.metadata.uid)):
+            return POLL
         self._enqueue(Key("expired", task.metadata.namespace or "", task.metadata.uid))
         return None
 
@@ -271,10 +259,13 @@ class TaskWorker:
             await self._servers.kube.delete(TASK_KIND, name, namespace, uid=task.metadata.uid)
         return None
 
-    async def _remove(self, uid: str, gone: Named) -> float | None:
+    async def _remove(self, uid: str, gone: Gone) -> float | None:
+        await self._work_on_records(uid)
         again = await self._ending.remove_task(uid, gone, self._state.fold(uid))
         if again is None:
             self._state.forget(uid)
+            self._announced.discard(uid)
+            self._dependents.gone(uid)
         return again
 
     def _run(self, task: Task, session_uid: str, start: int) -> RunId:
@@ -293,3 +284,15 @@ class TaskWorker:
             task_name=task.metadata.name,
             outcomes=outcomes,
         )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group, however deep."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for each in work:
+            group.create_task(each)

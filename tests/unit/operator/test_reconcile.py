@@ -8,14 +8,15 @@ import pytest
 from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.partition import partition_plan, partition_status
 from armonik_operator.reconcile.session import session_status
-from armonik_operator.reconcile.task import DependencyState, Needs, plan
+from armonik_operator.reconcile.task import Cancel, DependencyState, Needs, Readiness, plan
 from armonik_operator.resources.secrets import decode, nats_secret, s3_secret
-from armonik_operator.status import task_status
+from armonik_operator.status import Shown, task_status
 from armonik_sdk.api.kinds import ElementCounts, Partition, Session, Task, TaskOptions
 from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, Record, RecordKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-READY = Needs(DependencyState.READY)
+READY = Readiness()
+MISSING = Readiness(Needs(DependencyState.MISSING, "x"))
 
 
 def make_task(**spec: Any) -> Task:
@@ -57,11 +58,11 @@ def test_everything_there_is_submitted_in_runs() -> None:
         (None, make_partition(), READY, "SessionNotFound"),
         (make_session(), None, READY, "PartitionNotFound"),
         (make_session(submission={"client": "Closed"}), make_partition(), READY, "SubmissionClosed"),
-        (make_session(), make_partition(), Needs(DependencyState.MISSING, "x"), "DependencyNotFound"),
+        (make_session(), make_partition(), MISSING, "DependencyNotFound"),
     ],
 )
 def test_what_is_missing_parks_the_task(
-    session: Session | None, partition: Partition | None, needs: Needs, reason: str
+    session: Session | None, partition: Partition | None, needs: Readiness, reason: str
 ) -> None:
     made = plan(make_task(), session, partition, needs, TaskFold(), TaskOptions())
     assert made.refusal is not None
@@ -74,7 +75,7 @@ def test_what_is_missing_parks_the_task(
 )
 def test_a_wish_to_cancel_comes_first(task: dict[str, Any], session: dict[str, Any]) -> None:
     made = plan(make_task(**task), make_session(**session), None, READY, TaskFold(), TaskOptions())
-    assert made.cancel
+    assert made.cancel is Cancel.ALL
     assert not made.submit
 
 
@@ -85,7 +86,7 @@ def test_a_single_task_shows_its_result() -> None:
     fold.add(Record(record_id="r", kind=RecordKind.DONE, start=0, end=1, n=1, outcomes=done), 9, NOW)
     status = task_status(
         make_task(), fold, options=TaskOptions(partition="p"), session_uid="su",
-        journal_epoch=1, cancelling=False, waiting=None, now=NOW,
+        journal_epoch=1, shown=Shown(), finished=True, now=NOW,
     )  # fmt: skip
     assert status.phase == "Completed"
     assert status.results[0].inline == "hi"

@@ -1,7 +1,8 @@
 """What shall happen to a Task. Pure: nothing here does I/O."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 
 from armonik_operator.cut import cut, run_size
 from armonik_operator.fold import TaskFold
@@ -17,7 +18,8 @@ from armonik_sdk.api.kinds import (
     is_true,
     merge_options,
 )
-from armonik_sdk.api.ranges import Span
+from armonik_sdk.api.ranges import Ranges, Span
+from armonik_sdk.api.records import RecordKind
 
 PATIENCE = 2.0
 """Seconds that a missing reference is waited for before a condition says so."""
@@ -26,28 +28,55 @@ WINDOW = 1_000
 
 
 class DependencyState(StrEnum):
-    """Whether everything that a Task needs is there."""
+    """Whether everything that a Task or an element needs is there."""
 
     READY = "Ready"
     WAITING = "Waiting"
     MISSING = "Missing"
+    INVALID = "Invalid"
     ABORTED = "Aborted"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """State of the dependencies, and why."""
+    """State of dependencies, and why."""
 
     state: DependencyState
     message: str = ""
 
 
+READY = Needs(DependencyState.READY)
+_REASONS = {
+    DependencyState.MISSING: Reason.DEPENDENCY_NOT_FOUND,
+    DependencyState.INVALID: Reason.DEPENDENCY_INVALID,
+}
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a Task's elements that belong to no run wait for."""
+
+    own: Needs = READY
+    """What all of them wait for."""
+    elements: Mapping[int, Needs] = field(default_factory=dict)
+    """Elements that something of their own holds back: they wait, or it was aborted."""
+
+
 @dataclass(frozen=True)
 class Refusal:
-    """Why the Task is parked."""
+    """Why the Task, or some of its elements, is parked."""
 
     reason: Reason
     message: str
+
+
+class Cancel(Enum):
+    """How much of a Task shall be ended."""
+
+    NOTHING = "nothing"
+    QUEUED = "queued"
+    """What no agent works on: running work is let end."""
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -57,18 +86,23 @@ class Plan:
     options: TaskOptions
     session_uid: str
     refusal: Refusal | None = None
-    cancel: bool = False
-    """End every open run, and all elements that belong to none."""
-    abort: str = ""
-    """A dependency was aborted: end the elements with this message."""
+    """What has to be mended; what is planned beside it goes on all the same."""
+    cancel: Cancel = Cancel.NOTHING
+    """End open runs, and all elements that belong to none."""
+    why: str = ""
+    """Why it is cancelled, for dependents."""
+    abort: tuple[tuple[Span, str], ...] = ()
+    """Elements whose dependencies were aborted, and the message they end with."""
     submit: tuple[Span, ...] = ()
+    resume: bool = False
+    """Paused runs shall be submitted again."""
 
 
 def plan(
     task: Task,
     session: Session | None,
     partition: Partition | None,
-    needs: Needs,
+    readiness: Readiness,
     fold: TaskFold,
     defaults: TaskOptions,
 ) -> Plan:
@@ -82,22 +116,42 @@ def plan(
     if session is None or (pinned and session.metadata.uid != pinned):
         message = f"session {task.spec.session} does not exist in this namespace; create it"
         return Plan(options, uid, refusal=Refusal(Reason.SESSION_NOT_FOUND, message))
-    if task.spec.desired_state is TaskState.CANCELLED or _stopped(session, fold):
-        return Plan(options, uid, cancel=True)
+    cancel, why = _cancel(task, session, admitted=bool(fold.runs))
+    if cancel is not Cancel.NOTHING:
+        return Plan(options, uid, cancel=cancel, why=why)
     refusal = refuse(task, session, partition, options, admitted=bool(fold.runs))
     if refusal is not None:
         return Plan(options, uid, refusal=refusal)
-    match needs.state:
-        case DependencyState.MISSING:
-            return Plan(options, uid, refusal=Refusal(Reason.DEPENDENCY_NOT_FOUND, needs.message))
-        case DependencyState.ABORTED:
-            return Plan(options, uid, abort=needs.message)
-        case DependencyState.WAITING:
-            return Plan(options, uid)
+    if readiness.own.state is DependencyState.ABORTED:
+        spans = fold.submitted.complement(total).spans
+        return Plan(options, uid, abort=tuple((span, readiness.own.message) for span in spans))
+    if session.spec.desired_state is SessionState.PAUSED:
+        return Plan(options, uid)
+    refusal = _refusal_of(readiness)
+    resume = any(run.kind is RecordKind.PAUSED for run in fold.open_runs)
+    if readiness.own.state is not DependencyState.READY:
+        return Plan(options, uid, refusal=refusal, resume=resume)
+    abort = tuple(
+        ((index, index + 1), needs.message)
+        for index, needs in readiness.elements.items()
+        if needs.state is DependencyState.ABORTED
+    )
     assert partition is not None
     size = run_size(total, partition.spec.pod_max, partition.spec.slots_per_pod)
     room = max(0, WINDOW - len(fold.open_runs))
-    return Plan(options, uid, submit=tuple(cut(total, fold.submitted, size, room)))
+    taken = fold.submitted | Ranges.indexes(readiness.elements)
+    submit = tuple(cut(total, taken, size, room)) if room else ()
+    return Plan(options, uid, refusal=refusal, abort=abort, submit=submit, resume=resume)
+
+
+def _refusal_of(readiness: Readiness) -> Refusal | None:
+    if readiness.own.state in _REASONS:
+        return Refusal(_REASONS[readiness.own.state], readiness.own.message)
+    broken = ((i, needs) for i, needs in sorted(readiness.elements.items()) if needs.state in _REASONS)
+    index, needs = next(broken, (0, READY))
+    if needs is READY:
+        return None
+    return Refusal(_REASONS[needs.state], f"element {index}: {needs.message}")
 
 
 def task_options(task: Task, session: Session | None, defaults: TaskOptions) -> TaskOptions:
@@ -107,16 +161,18 @@ def task_options(task: Task, session: Session | None, defaults: TaskOptions) -> 
     return merge_options(task.spec.options, own, only, defaults)
 
 
+def is_child(task: Task) -> bool:
+    """Whether a worker's commit made the Task."""
+    return PARENT_LABEL in task.metadata.labels
+
+
 def refuse(
     task: Task, session: Session, partition: Partition | None, options: TaskOptions, *, admitted: bool
 ) -> Refusal | None:
     """Why the Task cannot be admitted; None if it can."""
-    child = PARENT_LABEL in task.metadata.labels
-    gate = session.spec.submission.worker if child else session.spec.submission.client
-    if gate is SubmissionState.CLOSED and not admitted:
-        who = "workers" if child else "clients"
+    if session.spec.submission.client is SubmissionState.CLOSED and not admitted and not is_child(task):
         return Refusal(
-            Reason.SUBMISSION_CLOSED, f"session {session.metadata.name} accepts no more tasks of {who}"
+            Reason.SUBMISSION_CLOSED, f"session {session.metadata.name} accepts no more tasks; use another"
         )
     if options.partition not in session.spec.partitions:
         return Refusal(
@@ -132,10 +188,17 @@ def refuse(
     return None
 
 
-def _stopped(session: Session, fold: TaskFold) -> bool:
-    state = session.spec.desired_state
+def _cancel(task: Task, session: Session, *, admitted: bool) -> tuple[Cancel, str]:
+    name, state = session.metadata.name, session.spec.desired_state
+    if task.spec.desired_state is TaskState.CANCELLED:
+        return Cancel.ALL, "cancelled by request"
     if session.metadata.deletion_timestamp is not None:
-        return True
-    if state is SessionState.CLOSED:  # closing ends what is queued and lets running work end
-        return not any(run.kind.owned for run in fold.open_runs)
-    return state in (SessionState.CANCELLED, SessionState.PURGED)
+        return Cancel.ALL, f"session {name} is being deleted"
+    if state in (SessionState.CANCELLED, SessionState.PURGED):
+        return Cancel.ALL, f"session {name} is cancelled"
+    if state is SessionState.CLOSED:
+        return Cancel.QUEUED, f"session {name} is closed"
+    if is_child(task) and not admitted and session.spec.submission.worker is SubmissionState.CLOSED:
+        # The gate never opens again, and a parent has reckoned with an end.
+        return Cancel.ALL, f"session {name} accepts no more tasks of workers"
+    return Cancel.NOTHING, ""

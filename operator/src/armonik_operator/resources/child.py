@@ -4,36 +4,79 @@ from typing import Any
 
 from armonik_sdk.api.const import (
     GROUP_VERSION,
+    PARENT_INDEX_ANNOTATION,
     PARENT_LABEL,
+    PARENT_NAME_ANNOTATION,
     PARENT_RUN_ANNOTATION,
     SESSION_LABEL,
     TASK_KIND,
 )
+from armonik_sdk.api.kinds import Task, TaskOptions, TaskParent, merge_options
 from armonik_sdk.api.records import ChildGroup
 
 
-def build_child(group: ChildGroup, *, session_name: str, parent_uid: str, run: int) -> dict[str, Any]:
-    """The Task to create; its name is deterministic, so creating it twice is refused."""
-    options: dict[str, Any] = {}
-    if group.partition:
-        options["partition"] = group.partition
-    if group.priority > 0:
-        options["priority"] = group.priority
-    if group.max_retries >= 0:
-        options["maxRetries"] = group.max_retries
-    if group.max_duration_seconds > 0:
-        options["maxDurationSeconds"] = group.max_duration_seconds
+def build_child(
+    group: ChildGroup,
+    *,
+    session_name: str,
+    parent_uid: str,
+    parent_name: str,
+    run: int,
+    inherited: TaskOptions,
+) -> dict[str, Any]:
+    """The Task to create; its name is deterministic, so creating it twice is refused.
+
+    Args:
+        group: the sub-tasks.
+        session_name: name of the parent's Session.
+        parent_uid: UID of the Task whose worker submitted them.
+        parent_name: its name, if known.
+        run: first index of the run whose commit they ride with.
+        inherited: what is in force for the parent's element; what the worker set stands above it.
+    """
+    own = TaskOptions.model_validate(
+        {
+            name: value
+            for name, value in (
+                ("partition", group.partition or None),
+                ("priority", group.priority if group.priority > 0 else None),
+                ("max_retries", group.max_retries if group.max_retries >= 0 else None),
+                (
+                    "max_duration_seconds",
+                    group.max_duration_seconds if group.max_duration_seconds > 0 else None,
+                ),
+            )
+            if value is not None
+        }
+    )
+    options = merge_options(own, inherited).to_object()
     spec: dict[str, Any] = {
         "session": session_name,
         "itemsRef": {"object": group.items, "count": group.count},
     }
+    annotations = {PARENT_RUN_ANNOTATION: str(run), PARENT_INDEX_ANNOTATION: str(group.element)}
     return {
         "apiVersion": GROUP_VERSION,
         "kind": TASK_KIND,
         "metadata": {
             "name": group.name,
             "labels": {PARENT_LABEL: parent_uid, SESSION_LABEL: session_name},
-            "annotations": {PARENT_RUN_ANNOTATION: str(run)},
+            "annotations": annotations | ({PARENT_NAME_ANNOTATION: parent_name} if parent_name else {}),
         },
         "spec": spec | ({"options": options} if options else {}),
     }
+
+
+def parent_of(task: Task) -> TaskParent | None:
+    """What `status.parent` shows, from the labels and annotations of a child."""
+    uid = task.metadata.labels.get(PARENT_LABEL)
+    if not uid:
+        return None
+    notes = task.metadata.annotations
+    run, index = notes.get(PARENT_RUN_ANNOTATION, ""), notes.get(PARENT_INDEX_ANNOTATION, "")
+    return TaskParent(
+        uid=uid,
+        name=notes.get(PARENT_NAME_ANNOTATION),
+        run=int(run) if run.isdecimal() else None,
+        index=int(index) if index.isdecimal() else None,
+    )

@@ -45,6 +45,10 @@ PART_OF: Final = "armonik"
 # Annotations -------------------------------------------------------------------------------------------
 PARENT_RUN_ANNOTATION: Final = f"{API_GROUP}/parent-run"
 """On child Tasks: first index of the run whose commit created them."""
+PARENT_INDEX_ANNOTATION: Final = f"{API_GROUP}/parent-index"
+"""On child Tasks: element whose execution submitted them."""
+PARENT_NAME_ANNOTATION: Final = f"{API_GROUP}/parent-name"
+"""On child Tasks: name of the Task whose worker submitted them."""
 MAX_ELEMENTS_ANNOTATION: Final = f"{API_GROUP}/max-elements"
 """On namespaces: bound of unfinished elements in it."""
 

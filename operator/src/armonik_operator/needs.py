@@ -1,0 +1,197 @@
+"""What Tasks and their elements wait for, from the folds and the results (protocol steps S1 and S5)."""
+
+from armonik_operator.dependents import Blocker, Dependents, OfElement, OfName, OfResult, OfTask, OfUse
+from armonik_operator.fold import TaskFold
+from armonik_operator.inputs import Items, output_names
+from armonik_operator.reconcile.task import READY, DependencyState, Needs, Readiness
+from armonik_operator.results import ResultBook, ResultName, outcome_of
+from armonik_operator.state import Named, State
+from armonik_operator.texts import shorten
+from armonik_sdk.api.kinds import Dependency, Payload, Task
+from armonik_sdk.api.names import RunId, split_result_id
+from armonik_sdk.api.records import OutcomeKind, ResultState
+
+
+def chain(what: str, kind: object, message: str) -> str:
+    """Why something was aborted, with the reasons behind it; of a long chain both ends are kept."""
+    return shorten(f"{what} ended as {kind}" + (f": {message}" if message else ""))
+
+
+class Look:
+    """One look at a Task: what each of its elements waits for. Tells the index what would change it."""
+
+    def __init__(self, state: State, book: ResultBook, items: Items, dependents: Dependents) -> None:
+        self._state = state
+        self._book = book
+        self._items = items
+        self._dependents = dependents
+        self._known: dict[tuple[object, ...], Needs] = {}
+        self._seen: set[Blocker] = set()
+        self._task: Task | None = None
+
+    async def at(self, task: Task, fold: TaskFold) -> Readiness:
+        """Look at everything that the Task's elements without a run depend on."""
+        self._task = task
+        own = await self._all(task.spec.depends_on, task.spec.payload)
+        elements: dict[int, Needs] = {}
+        if own.state is DependencyState.READY:
+            items = await self._items.of(task)
+            for index in await self._items.dependent(task):
+                if items is not None and index not in fold.submitted:
+                    needs = await self._all(items[index].depends_on, items[index].payload)
+                    if needs.state is not DependencyState.READY:
+                        elements[index] = needs
+        self._dependents.keep(task.metadata.uid, self._seen)
+        return Readiness(own, elements)
+
+    async def _all(self, dependencies: list[Dependency] | None, payload: Payload | None) -> Needs:
+        worst = READY
+        for dependency in dependencies or ():
+            key = (dependency.task, dependency.index, dependency.output, dependency.result)
+            if key not in self._known:
+                self._known[key] = await self._one(dependency)
+            worst = _worse(worst, self._known[key])
+        if payload is not None and payload.result is not None:
+            key = (None, None, None, payload.result)
+            if key not in self._known:
+                self._known[key] = await self._result(payload.result)
+            worst = _worse(worst, self._known[key])
+        return worst
+
+    async def _one(self, dependency: Dependency) -> Needs:
+        if dependency.result is not None:
+            return await self._result(dependency.result)
+        task, name = self._task, str(dependency.task)
+        assert task is not None
+        namespace = task.metadata.namespace or ""
+        other = self._state.task_named(namespace, name)
+        if other is None:
+            self._wait(OfName(namespace, name))
+            message = f"task {name} does not exist in session {task.spec.session}; create it"
+            return Needs(DependencyState.MISSING, message)
+        self._wait(OfUse(other.metadata.uid))
+        if wrong := await self._wrong(other, dependency.index, dependency.output):
+            self._wait(OfName(namespace, name))
+            return Needs(DependencyState.INVALID, wrong)
+        fold = self._state.fold(other.metadata.uid)
+        if dependency.index is not None:
+            needs = await self._element(other, fold, dependency.index)
+        else:
+            needs = await self._whole(other, fold)
+        if needs.state is not DependencyState.READY:
+            return needs
+        for result in sorted(fold.delegated):
+            parts = split_result_id(result)
+            if parts is None or parts[0] != other.metadata.uid:
+                continue
+            selected = dependency.index in (None, parts[1]) and dependency.output in (None, parts[2])
+            if selected:
+                needs = _worse(needs, await self._entry(result))
+        return needs
+
+    async def _wrong(self, other: Task, index: int | None, output: str | None) -> str:
+        task, name, total = self._task, other.metadata.name, other.spec.total
+        assert task is not None
+        if other.spec.session != task.spec.session:
+            return (
+                f"task {name} is of session {other.spec.session}, not of {task.spec.session};"
+                " depend on tasks of the same session"
+            )
+        if index is not None and index >= total:
+            return f"task {name} has no element {index}, only 0 to {total - 1}; correct the index"
+        if output is not None:
+            items = await self._items.of(other)
+            for at in range(total) if index is None and items is not None else [index or 0]:
+                names = output_names(other, items, at)
+                if output not in names:
+                    return f"element {at} of task {name} has no output {output}, only {', '.join(names)}"
+        return ""
+
+    async def _whole(self, other: Task, fold: TaskFold) -> Needs:
+        name, total = other.metadata.name, other.spec.total
+        if fold.failures:
+            return await self._element(other, fold, next(iter(fold.failures)))
+        if bad := fold.outcomes.get(OutcomeKind.CANCELLED):
+            return await self._element(other, fold, bad.spans[0][0])
+        if len(fold.ended) >= total:
+            return READY
+        self._wait(OfTask(other.metadata.uid))
+        left = total - len(fold.ended)
+        message = f"{left} of {total} elements of task {name} have not ended"
+        return Needs(DependencyState.WAITING, message if total > 1 else f"task {name} has not ended")
+
+    async def _element(self, other: Task, fold: TaskFold, index: int) -> Needs:
+        kind = fold.kind_of(index)
+        what = f"element {index} of task {other.metadata.name}"
+        if kind is OutcomeKind.COMPLETED:
+            return READY
+        if kind is None:
+            self._wait(OfElement(other.metadata.uid, index))
+            return Needs(DependencyState.WAITING, f"{what} has not ended")
+        failure, run = fold.failures.get(index), fold.run_of(index)
+        message = failure.message if failure else ""
+        if failure is None and run is not None:
+            key = RunId(other.metadata.namespace or "", fold.session, other.metadata.uid, run.start)
+            outcome = outcome_of(await self._book.run(key), index)
+            message = outcome.message if outcome is not None else ""
+        return Needs(DependencyState.ABORTED, chain(what, kind, message))
+
+    async def _result(self, result: str) -> Needs:
+        implied = split_result_id(result)
+        if implied is None:
+            return await self._entry(result)
+        uid, index, output = implied
+        other = self._state.tasks.get(uid)
+        if other is not None:
+            if wrong := await self._wrong(other, index, output):
+                return Needs(DependencyState.INVALID, f"result {result}: {wrong}")
+            fold = self._state.fold(uid)
+            needs = await self._element(other, fold, index)
+            handed_on = needs.state is DependencyState.READY and result in fold.delegated
+            return await self._entry(result) if handed_on else needs
+        task = self._task
+        assert task is not None
+        namespace = task.metadata.namespace or ""
+        outcome = outcome_of(await self._book.run_with(namespace, self._session(), uid, index), index)
+        if outcome is not None and outcome.kind is not OutcomeKind.COMPLETED:
+            what = f"element {index} of the deleted task {uid}"
+            return Needs(DependencyState.ABORTED, chain(what, outcome.kind, outcome.message))
+        if outcome is not None and output in outcome.outputs:
+            return READY
+        return await self._entry(result)
+
+    async def _entry(self, result: str) -> Needs:
+        assert self._task is not None
+        name = ResultName(self._task.metadata.namespace or "", self._session(), result)
+        entry = await self._book.entry(name)
+        self._wait(OfResult(*name))
+        if entry is None:
+            message = f"result {result} does not exist in session {self._task.spec.session}; create it"
+            return Needs(DependencyState.MISSING, message)
+        match entry.state:
+            case ResultState.COMPLETED:
+                return READY
+            case ResultState.CREATED:
+                return Needs(DependencyState.WAITING, f"result {result} is not written yet")
+        return Needs(DependencyState.ABORTED, chain(f"result {result}", entry.state, entry.reason))
+
+    def _session(self) -> str:
+        assert self._task is not None
+        pinned = self._state.fold(self._task.metadata.uid).session
+        session = self._state.sessions.get(
+            Named(self._task.metadata.namespace or "", self._task.spec.session)
+        )
+        return pinned or (session.metadata.uid if session else "")
+
+    def _wait(self, blocker: Blocker) -> None:
+        assert self._task is not None
+        self._seen.add(blocker)
+        self._dependents.block(self._task.metadata.uid, blocker)
+
+
+_ORDER = list(DependencyState)
+"""From the best to the worst: what was aborted decides, whatever else is missing."""
+
+
+def _worse(one: Needs, other: Needs) -> Needs:
+    return max(one, other, key=lambda needs: _ORDER.index(needs.state))

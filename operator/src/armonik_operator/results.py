@@ -1,0 +1,204 @@
+"""The bucket RESULTS as the operator works with it: compare-and-set moves, and reads that are kept."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from armonik_operator.fold import all_outcomes
+from armonik_operator.state import Received, Servers
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.names import RunId, result_key
+from armonik_sdk.api.records import Outcome, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+
+log = logging.getLogger(__name__)
+
+KEPT_ENTRIES = 50_000
+KEPT_RUNS = 1_000
+FRESH = 5.0
+"""Seconds for which a result that may still change is believed without asking again."""
+_CAS_ATTEMPTS = 20
+
+
+class ResultName(NamedTuple):
+    """A result that no run implies, or that was handed to a child."""
+
+    namespace: str
+    session: str
+    """UID."""
+    result: str
+
+
+def merge(standing: RunResults, new: RunResults) -> RunResults | None:
+    """What shall stand after both; None when that is what stands.
+
+    An element keeps its first outcome and its locators (protocol step F1), also where the new record belongs
+    to a later life of the journal, whose sequences are lower.
+    """
+    known = {outcome.index for outcome in standing.outcomes}
+    fresh = [outcome for outcome in new.outcomes if outcome.index not in known]
+    done = standing.done or new.done
+    if not fresh and done == standing.done:
+        return None
+    objects = standing.objects
+    if new.objects[: len(objects)] == objects:  # the usual case: a later record of the same life
+        objects = new.objects
+    else:
+        fresh = [_moved(outcome, len(objects)) for outcome in fresh]
+        objects = (*objects, *new.objects)
+    outcomes = sorted((*standing.outcomes, *fresh), key=lambda outcome: outcome.index)
+    return standing.model_copy(
+        update={
+            "sequence": max(standing.sequence, new.sequence),
+            "done": done,
+            "outcomes": tuple(outcomes),
+            "objects": objects,
+        }
+    )
+
+
+def _moved(outcome: Outcome, by: int) -> Outcome:
+    def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
+        return {n: p.model_copy(update={"object": p.object + by}) for n, p in pieces.items()}
+
+    return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})
+
+
+class ResultBook:
+    """Reads and moves of results. `changed` is told of each result that reached another state."""
+
+    def __init__(self, servers: Servers, changed: Callable[[ResultName], None]) -> None:
+        self._servers = servers
+        self._changed = changed
+        self._entries: OrderedDict[ResultName, tuple[ResultEntry | None, float]] = OrderedDict()
+        self._runs: OrderedDict[str, tuple[RunResults, int]] = OrderedDict()
+
+    async def entry(self, name: ResultName) -> ResultEntry | None:
+        """The entry of a result; one that may still change is at most some seconds old."""
+        known = self._entries.get(name)
+        if known is not None and (_final(known[0]) or time.monotonic() - known[1] < FRESH):
+            return known[0]
+        found = await self._servers.results.get(result_key(*name))
+        meanwhile = self._entries.get(name)
+        if meanwhile is not None and meanwhile is not known:  # written by us while it was read
+            return meanwhile[0]
+        return self._keep(name, found[0] if found else None)
+
+    async def own(self, name: ResultName, task: str, index: int, former: str) -> bool:
+        """Hand an unfinished result from `former` to the element that shall produce it."""
+        wanted = ResultEntry(state=ResultState.CREATED, task=task, index=index)
+        stands = await self._settle(
+            name,
+            wanted,
+            lambda now: now.state is ResultState.CREATED and now.task in ("", former),
+        )
+        return stands.task == task
+
+    async def complete(self, name: ResultName, task: str, index: int, ref: ObjectRef) -> None:
+        """The result's bytes are committed. A second completion is ignored (protocol rule 8)."""
+        done = ResultEntry(state=ResultState.COMPLETED, task=task, index=index, ref=ref)
+        await self._settle(name, done, lambda now: now.state is ResultState.CREATED)
+
+    async def abort(self, name: ResultName, task: str, index: int, reason: str) -> None:
+        """The result will never be there; only the task that owes it can say so."""
+        aborted = ResultEntry(state=ResultState.ABORTED, task=task, index=index, reason=reason)
+        await self._settle(
+            name, aborted, lambda now: now.state is ResultState.CREATED and now.task in ("", task)
+        )
+
+    async def abort_all(self, namespace: str, session: str, tasks: Collection[str], reason: str) -> int:
+        """Abort every unfinished result of a session that one of these Tasks owes; how many they were."""
+        bucket, prefix = self._servers.results, result_key(namespace, session, "")
+        standing = await bucket.get_many(await bucket.keys(f"{prefix}>"))
+        owed = [
+            (key.removeprefix(prefix), entry)
+            for key, entry in standing.items()
+            if entry.state is ResultState.CREATED and entry.task in tasks
+        ]
+        for result, entry in owed:
+            await self.abort(ResultName(namespace, session, result), entry.task, entry.index, reason)
+        return len(owed)
+
+    async def put_run(self, received: Received) -> None:
+        """Keep the outcomes of a run's record."""
+        record, run = received.record, received.run
+        new = RunResults(
+            sequence=received.sequence,
+            end=record.end,
+            outcomes=all_outcomes(record),
+            objects=record.objects,
+            done=record.kind.terminal,
+        )
+        bucket, key = self._servers.run_results, run.results
+        known = self._runs.get(key)
+        for _ in range(_CAS_ATTEMPTS):
+            if known is None:
+                revision = await bucket.create(key, new)
+                if revision is not None:
+                    self._keep_run(key, new, revision)
+                    return
+                known = await bucket.get(key)
+                continue
+            wanted = merge(known[0], new)
+            if wanted is None:
+                self._keep_run(key, *known)
+                return
+            try:
+                self._keep_run(key, wanted, await bucket.update(key, wanted, known[1]))
+            except Conflict:
+                known = await bucket.get(key)
+            else:
+                return
+        raise QueueUnavailable(f"RESULTS[{key}] changed {_CAS_ATTEMPTS} times while it was written")
+
+    async def run(self, run: RunId) -> RunResults | None:
+        """What is kept of a run."""
+        if (known := self._runs.get(run.results)) is not None:
+            return known[0]
+        found = await self._servers.run_results.get(run.results)
+        if found is None:
+            return None
+        self._keep_run(run.results, *found)
+        return found[0]
+
+    async def run_with(self, namespace: str, session: str, task: str, index: int) -> RunResults | None:
+        """What is kept of the run of an element, of a Task that may be gone."""
+        starts = (
+            int(key.rsplit(".", 1)[1])
+            for key in await self._servers.run_results.keys(f"{namespace}.{session}.{task}.*")
+        )
+        start = max((start for start in starts if start <= index), default=None)
+        return None if start is None else await self.run(RunId(namespace, session, task, start))
+
+    async def _settle(
+        self, name: ResultName, value: ResultEntry, replaces: Callable[[ResultEntry], bool]
+    ) -> ResultEntry:
+        stands = await self._servers.results.settle(result_key(*name), value, replaces=replaces)
+        self._keep(name, stands)
+        if stands is value:
+            self._changed(name)
+        return stands
+
+    def _keep(self, name: ResultName, entry: ResultEntry | None) -> ResultEntry | None:
+        self._entries[name] = (entry, time.monotonic())
+        self._entries.move_to_end(name)
+        if len(self._entries) > KEPT_ENTRIES:
+            self._entries.popitem(last=False)
+        return entry
+
+    def _keep_run(self, key: str, results: RunResults, revision: int) -> None:
+        self._runs[key] = (results, revision)
+        self._runs.move_to_end(key)
+        if len(self._runs) > KEPT_RUNS:
+            self._runs.popitem(last=False)
+
+
+def _final(entry: ResultEntry | None) -> bool:
+    return entry is not None and entry.state is not ResultState.CREATED
+
+
+def outcome_of(results: RunResults | None, index: int) -> Outcome | None:
+    """How an element ended, as far as is kept."""
+    return next((o for o in results.outcomes if o.index == index), None) if results is not None else None

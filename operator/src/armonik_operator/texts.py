@@ -1,0 +1,12 @@
+"""Texts for people that have a bound."""
+
+from armonik_sdk.api.const import MAX_MESSAGE
+
+
+def shorten(text: str, limit: int = MAX_MESSAGE) -> str:
+    """At most `limit` characters, leaving out the middle: of a chain of reasons both ends are needed."""
+    if len(text) <= limit:
+        return text
+    mark = " … "
+    head = (limit - len(mark)) // 2
+    return text[:head] + mark + text[len(text) - (limit - len(mark) - head) :]
