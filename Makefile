@@ -10,9 +10,10 @@ export UV_CACHE_DIR ?= $(ARMONIK_CACHE)/uv
 # Which release, in which namespace, `install` makes and the end-to-end tests expect.
 export ARMONIK_E2E_RELEASE ?= armonik
 export ARMONIK_E2E_NAMESPACE ?= armonik-system
-# Further arguments for `helm upgrade --install`, and for pytest.
+# Further arguments for `helm upgrade --install`, for pytest, and for the benchmarks (`--only no-op`).
 HELM_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 export PYTHON ?= python3
 BIN := .venv/bin
@@ -43,6 +44,7 @@ lint: venv verify ## Linter, formatter, types, layers, generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/mypy --package hack
+	$(BIN)/mypy --package bench
 	$(BIN)/lint-imports
 
 .PHONY: test-unit
@@ -60,6 +62,16 @@ test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
 	$(REACH)
 	$(BIN)/python -m pytest -q tests/e2e -m e2e $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: install ## How fast it is, from the real cluster: table, bench/out/results.json
+	@$(REACH)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: install ## Whether the benchmarks work, in a minute
+	@$(REACH)
+	$(BIN)/python -m bench --smoke --repetitions 2 $(BENCH_ARGS)
 
 .PHONY: cluster-build
 cluster-build: ## Build what the local cluster needs into the cache (minutes, once)

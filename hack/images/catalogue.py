@@ -95,6 +95,7 @@ IMAGES = (
     _worker("hello", "examples/hello"),
     _worker("analyse", "examples/analyse"),
     _worker("lab", "tests/e2e/lab"),
+    _worker("bench", "bench/worker"),
     _python("agent", "armonik_agent"),
     _python("operator", "armonik_operator"),
 )

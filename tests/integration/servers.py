@@ -113,7 +113,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _await_s3(ports[0], folder / "log")
         yield f"127.0.0.1:{ports[0]}"
     finally:
-        process.terminate()
+        process.kill()  # its data is thrown away; asked to stop it takes its time over it
         process.wait(timeout=30)
 
 

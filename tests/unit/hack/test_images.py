@@ -57,7 +57,7 @@ def test_every_image_runs_as_nobody_from_a_base_that_can_be_chosen(image: Image)
 def test_an_idle_worker_of_ours_ends_when_told_to() -> None:
     """Python as process 1 never sees SIGTERM."""
     workers = [image for image in IMAGES if image.name.startswith("worker-")]
-    assert len(workers) == 3
+    assert workers
     for image in workers:
         assert "STOPSIGNAL SIGINT" in image.dockerfile.read_text().splitlines()
 

@@ -1,0 +1,84 @@
+"""ArmoniK for Kubernetes as a user meets it: the chart on a cluster, the Python client outside of it."""
+
+import json
+import os
+import subprocess
+from typing import Final
+
+from armonik_sdk.api.kinds import PartitionSpec, PodTemplate, WorkerContainer, WorkerPodSpec
+from armonik_sdk.client import Client, PartitionHandle, SessionHandle, TaskOptions
+from bench.workloads import Work
+
+IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", "localhost/armonik-worker-bench:dev")
+NAMESPACE: Final = os.environ.get("ARMONIK_BENCH_NAMESPACE", "default")
+PARTITION: Final = "bench"
+TIMEOUT: Final = 900.0
+"""Seconds that anything may take."""
+
+
+class ArmoniK:
+    """Durable as installed by default; workers of PyPI `armonik`, unchanged, one a pod."""
+
+    name = "ArmoniK for Kubernetes"
+
+    def __init__(self, workers: int = 2) -> None:
+        self.workers = workers
+        self._client: Client
+        self._partition: PartitionHandle
+        self._session: SessionHandle
+
+    async def start(self) -> None:
+        """Make the partition and a session, and wait for the pods."""
+        self._client = await Client.connect(NAMESPACE)
+        template = PodTemplate(spec=WorkerPodSpec(worker=WorkerContainer(image=IMAGE)))
+        spec = PartitionSpec(pod_reserved=self.workers, pod_max=self.workers, template=template)
+        self._partition = await self._client.apply_partition(PARTITION, spec)
+        self._session = await self._client.create_session(
+            partitions=[PARTITION], ttl_seconds_after_finished=3_600
+        )
+        await self._partition.wait(TIMEOUT)
+        await self._session.ready(TIMEOUT)
+
+    async def stop(self) -> None:
+        """Delete both; the data goes with the session."""
+        await self._session.delete()
+        await self._partition.delete()
+        await self._client.close()
+
+    async def one(self, work: Work) -> None:
+        """A Task of one element."""
+        task = await self._session.submit(b"", options=_options(work))
+        await task.result(timeout=TIMEOUT)
+
+    async def many(self, count: int, work: Work) -> None:
+        """One Task of many elements."""
+        task = await self._session.submit(b"", count=count, options=_options(work))
+        got = 0
+        async for _ in task.results(timeout=TIMEOUT):
+            got += 1
+        if got != count:
+            raise AssertionError(f"{got} results of {count}")
+
+
+def versions() -> dict[str, str]:
+    """Of the cluster that kubectl reaches."""
+    said = subprocess.run(["kubectl", "version", "-o", "json"], capture_output=True, text=True, check=True)
+    pods = subprocess.run(
+        ["kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/part-of=armonik", "-o", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    images = {
+        container["image"]
+        for pod in json.loads(pods.stdout)["items"]
+        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
+    }
+    return {
+        "kubernetes": json.loads(said.stdout)["serverVersion"]["gitVersion"],
+        "images": ", ".join(sorted(images)),
+    }
+
+
+def _options(work: Work) -> TaskOptions:
+    return TaskOptions(partition=PARTITION, options={"ms": f"{work.milliseconds:g}", "bytes": str(work.size)})
