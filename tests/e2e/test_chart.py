@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -201,6 +202,33 @@ def test_an_upgrade_keeps_running_work_and_renews_the_kinds(namespace: str) -> N
     assert status["progress"] == "20/20"
     # maxRetries is 0: an element that the upgrade had disturbed would have failed.
     assert status["elements"]["succeeded"] == 20
+
+
+def test_an_upgrade_brings_new_permissions_to_nats(namespace: str) -> None:
+    """NATS reads its users once; an older file in the Secret is rendered anew and NATS started with it."""
+    secret = ("secret", "armonik-nats", "--namespace", NAMESPACE)
+    data = json.loads(kubectl("get", *secret, "--output", "json"))["data"]
+    rendered = base64.b64decode(data["auth.conf"]).decode()
+    older = rendered.replace('"armonik.event.>"', '"armonik.older.>"')
+    assert older != rendered
+    patch = {"stringData": {"auth.conf": older}, "metadata": {"annotations": {"armonik.io/served": "older"}}}
+    kubectl("patch", *secret, "--patch", json.dumps(patch))
+    nats, store = _pod_uids("nats"), _pod_uids("s3")
+
+    upgrade("--set-string", f"operator.podAnnotations.armonik\\.io/touched={namespace}")
+
+    until("NATS is another pod", lambda: _pod_uids("nats").isdisjoint(nats) and bool(_pod_uids("nats")))
+    kubectl("rollout", "status", f"statefulset/{RELEASE}-nats", "--namespace", NAMESPACE, "--timeout=120s")
+    inside = (f"{RELEASE}-nats-0", "--namespace", NAMESPACE)
+    served = kubectl("exec", *inside, "--", "cat", "/etc/nats/auth/auth.conf")
+    assert served == rendered
+    assert _pod_uids("s3") == store
+    apply(
+        lab_partition(namespace, "lab"),
+        session(namespace, "work", "lab"),
+        task(namespace, "echo", "work", payload={"inline": "x"}),
+    )
+    assert finished(namespace, "echo")["status"]["progress"] == "1/1"
 
 
 def _succeeded(namespace: str, name: str) -> int:

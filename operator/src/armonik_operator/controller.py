@@ -10,14 +10,14 @@ from typing import Any
 from nats.aio.client import Client
 
 from armonik_operator import lease
-from armonik_operator.adapters.kube import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, TASKS, Kube
+from armonik_operator.adapters.kube import TASKS, Kube
 from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
-from armonik_operator.errors import KubeUnavailable, NotFound
+from armonik_operator.errors import KubeUnavailable
 from armonik_operator.folding import FoldLoop
 from armonik_operator.partitions import PartitionWorker
 from armonik_operator.podevents import PodEvents
-from armonik_operator.resources import secrets as build
+from armonik_operator.provision import Provision
 from armonik_operator.sessions import SessionWorker
 from armonik_operator.settings import Settings
 from armonik_operator.state import Gone, Key, Named, Servers, State
@@ -29,7 +29,7 @@ from armonik_sdk.api.kinds import Partition, Session, Task
 from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.dataplane import topology
-from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.dataplane.connect import connect_nats
 from armonik_sdk.dataplane.errors import DataPlaneError, StoreUnavailable
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import queued
@@ -39,11 +39,6 @@ log = logging.getLogger(__name__)
 WORKERS = 16
 SWEEP = 60.0
 INVENTORY = 600.0
-_KINDS = {
-    "serviceaccounts": SERVICE_ACCOUNTS,
-    "secrets": SECRETS,
-    "configmaps": CONFIG_MAPS,
-}
 
 
 class Controller:
@@ -54,8 +49,6 @@ class Controller:
         self._holder = holder
         self._state = State(settings)
         self._queue: WorkQueue[Key] = WorkQueue(self._handle, WORKERS)
-        self._secrets: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        self._furnished: set[str] = set()
         self._missing: dict[str, float] = {}
         self._sweep_now = asyncio.Event()
         self._handlers: dict[str, Any] = {}
@@ -127,14 +120,17 @@ class Controller:
             async with asyncio.TaskGroup() as group:
                 group.create_task(lease.keep(kube, settings.namespace, settings.lease, self._holder))
                 group.create_task(self._serve(kube))
+        except asyncio.CancelledError:
+            await lease.release(kube, settings.namespace, settings.lease, self._holder)
+            raise
         finally:
             await kube.close()
 
     async def _serve(self, kube: Kube) -> None:
+        provision = Provision(kube, self._settings)
+        credentials = await provision.prepare()  # before all else: the servers' pods wait for it
         if self._settings.manage_crds:
             await apply_crds(kube, Path(self._settings.crds_dir))
-        self._secrets = await self._server_secrets(kube)
-        credentials = Credentials.from_mapping(build.credentials("operator", self._settings, *self._secrets))
         loops: list[FoldLoop] = []
 
         async def reconnected() -> None:
@@ -147,7 +143,7 @@ class Controller:
         try:
             await self._prepare_servers(client, store)
             servers = Servers(kube, client, store)
-            children = self._make_handlers(servers)
+            children = self._make_handlers(servers, provision)
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
             fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
             loops.append(fold_loop)
@@ -162,16 +158,13 @@ class Controller:
         finally:
             await client.close()
 
-    def _make_handlers(self, servers: Servers) -> Children:
-        async def furnish(namespace: str) -> None:
-            await self._furnish(servers.kube, namespace)
-
+    def _make_handlers(self, servers: Servers, provision: Provision) -> Children:
         tasks = TaskWorker(servers, self._state, self._queue.add)
-        partitions = PartitionWorker(servers, self._state, furnish)
+        partitions = PartitionWorker(servers, self._state, provision.furnish)
         self._handlers = {
             "task": tasks.handle,
             "expired": tasks.expire,
-            "session": SessionWorker(servers, self._state, self._queue.add, furnish).handle,
+            "session": SessionWorker(servers, self._state, self._queue.add, provision.furnish).handle,
             "partition": partitions.handle,
             "pod": partitions.mark_gone,
         }
@@ -191,34 +184,6 @@ class Controller:
                 for task in list(self._state.tasks.values()):
                     self._state.put_task(task)
                 return
-
-    async def _server_secrets(self, kube: Kube) -> tuple[dict[str, str], dict[str, str]]:
-        settings = self._settings
-        nats = build.nats_secret(settings.nats_secret)
-        s3 = build.s3_secret(settings.s3_secret, settings.s3_bucket)
-        return (
-            await self._secret(kube, settings.nats_secret, None if settings.nats_external else nats),
-            await self._secret(kube, settings.s3_secret, None if settings.s3_external else s3),
-        )
-
-    async def _secret(self, kube: Kube, name: str, made: dict[str, Any] | None) -> dict[str, str]:
-        while True:
-            try:
-                return build.decode(await kube.get(SECRETS, name, self._settings.namespace))
-            except NotFound:
-                if made is not None:
-                    return build.decode(await kube.apply(SECRETS, made, self._settings.namespace))
-                log.warning("secret %s/%s is missing; create it", self._settings.namespace, name)
-            except KubeUnavailable as error:
-                log.warning("secret %s not read: %s", name, error)
-            await asyncio.sleep(5.0)
-
-    async def _furnish(self, kube: Kube, namespace: str) -> None:
-        if namespace in self._furnished:
-            return
-        for plural, obj in build.namespace_objects(self._settings, *self._secrets):
-            await kube.apply(_KINDS[plural], obj, namespace)
-        self._furnished.add(namespace)
 
     async def _sweep_for_ever(self, client: Client) -> None:
         while True:

@@ -1,7 +1,8 @@
 """One operator at a time: a Lease, taken before anything is written and renewed while it lives.
 
 Two operators for some seconds do no harm (the apiserver refuses a status that goes back), so losing the
-Lease simply ends the process; Kubernetes starts it again and it waits for its turn.
+Lease simply ends the process; Kubernetes starts it again and it waits for its turn. An operator that ends
+by itself gives the Lease back, so that the next one needs not wait until it has run out.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from armonik_operator.adapters.kube import LEASES, Kube
-from armonik_operator.errors import AlreadyExists, Conflicted, KubeUnavailable, LeaseLost, NotFound
+from armonik_operator.errors import AlreadyExists, Conflicted, KubeError, KubeUnavailable, LeaseLost, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,8 @@ DURATION = 15
 """Seconds after the last renewal at which others may take the Lease."""
 RENEW = 5
 """Seconds between renewals."""
+RELEASE = 3.0
+"""Seconds that giving it back may take."""
 
 
 def _now() -> str:
@@ -62,6 +65,18 @@ async def keep(kube: Kube, namespace: str, name: str, holder: str) -> None:
             if asyncio.get_running_loop().time() - renewed > DURATION:
                 raise LeaseLost(f"lease {namespace}/{name} could not be renewed: {error}") from error
             log.warning("lease %s/%s not renewed, trying again: %s", namespace, name, error)
+
+
+async def release(kube: Kube, namespace: str, name: str, holder: str) -> None:
+    """Give the Lease back if it is ours. Without success it runs out by itself."""
+    try:
+        async with asyncio.timeout(RELEASE):
+            lease = await kube.get(LEASES, name, namespace)
+            if lease.get("spec", {}).get("holderIdentity") == holder:
+                meta = {"resourceVersion": lease["metadata"]["resourceVersion"]}
+                await kube.patch(LEASES, name, {"metadata": meta, "spec": {"holderIdentity": ""}}, namespace)
+    except (TimeoutError, KubeError, KubeUnavailable) as error:
+        log.warning("lease %s/%s not given back: %s", namespace, name, error)
 
 
 async def _take(kube: Kube, namespace: str, name: str, holder: str) -> None:

@@ -39,6 +39,7 @@ RELEASE: Rights = {
     "coordination.k8s.io/leases": {"create"},
     "/secrets[armonik-nats]": {"get", "create", "patch"},
     "/secrets[armonik-s3]": {"get", "create", "patch"},
+    "/pods": {"list", "delete"},
 }
 
 

@@ -22,6 +22,7 @@ def _spec(holder: str, age: float) -> dict[str, object]:
         (_spec("other", DURATION + 1), True),
         (_spec("me", DURATION - 1), True),
         ({"holderIdentity": "other"}, True),
+        (_spec("", 0), True),
     ],
 )
 def test_a_lease_is_free_when_nobody_else_renews_it(spec: dict[str, object], may: bool) -> None:

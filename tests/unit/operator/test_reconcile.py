@@ -9,7 +9,6 @@ from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.partition import partition_plan, partition_status
 from armonik_operator.reconcile.session import session_status
 from armonik_operator.reconcile.task import Cancel, DependencyState, Needs, Readiness, plan
-from armonik_operator.resources.secrets import decode, nats_secret, s3_secret
 from armonik_operator.status import Shown, task_status
 from armonik_sdk.api.kinds import ElementCounts, Partition, Session, Task, TaskOptions
 from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, Record, RecordKind
@@ -125,10 +124,3 @@ def test_pods_are_made_replaced_and_removed() -> None:
     assert len(partition_plan(make_partition(), [pod("a", "h")], "h").delete) == 1
     status = partition_status(two, [pod("a", "h")], busy=0, queued=0, refused="", now=NOW)
     assert (status.ready_replicas, status.conditions[0].reason) == (1, "Serving")
-
-
-def test_secrets_agree_with_the_files_the_servers_read() -> None:
-    nats = decode(nats_secret("armonik-nats"))
-    assert all(nats[f"{user}-password"] in nats["auth.conf"] for user in ("operator", "agent", "client"))
-    s3 = decode(s3_secret("armonik-s3", "armonik"))
-    assert s3["agent-secret-key"] in s3["s3.json"]

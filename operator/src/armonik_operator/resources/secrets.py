@@ -1,9 +1,11 @@
 """Secrets and what else a namespace needs. Pure but for the random passwords."""
 
 import base64
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from armonik_operator.resources.nats_auth import USERS, render_auth_conf
@@ -30,6 +32,9 @@ from armonik_sdk.api.const import (
 from armonik_sdk.api.records import RECORD_VERSION
 
 Object = dict[str, Any]
+NATS_FILE = "auth.conf"
+S3_FILE = "s3.json"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _LIMITS = {
     "chunkBytes": DATA_CHUNK_BYTES,
     "dependencies": MAX_DEPENDENCIES,
@@ -49,16 +54,26 @@ def decode(secret: Object) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
 
 
-def nats_secret(name: str) -> Object:
-    """Random passwords of the three NATS users, and the file that nats-server includes."""
-    passwords = {user: secrets.token_hex(24) for user in USERS}
+def nats_secret(name: str, known: Mapping[str, str] = _NOTHING) -> Object:
+    """Passwords of the three NATS users, known ones kept, and the file that nats-server includes.
+
+    Raises:
+        ValueError: a known password has characters that would need quoting in the file.
+    """
+    passwords = {user: known.get(f"{user}-password") or secrets.token_hex(24) for user in USERS}
     values = {f"{user}-password": password for user, password in passwords.items()}
-    return _secret(name, values | {"auth.conf": render_auth_conf(passwords)})
+    return _secret(name, values | {NATS_FILE: render_auth_conf(passwords)})
 
 
-def s3_secret(name: str, bucket: str) -> Object:
-    """Random keys of three identities, and the file that SeaweedFS reads."""
-    keys = {user: (secrets.token_hex(10), secrets.token_hex(20)) for user in USERS}
+def s3_secret(name: str, bucket: str, known: Mapping[str, str] = _NOTHING) -> Object:
+    """Keys of three identities, known ones kept, and the file that SeaweedFS reads."""
+    keys = {
+        user: (
+            known.get(f"{user}-access-key") or secrets.token_hex(10),
+            known.get(f"{user}-secret-key") or secrets.token_hex(20),
+        )
+        for user in USERS
+    }
     identities = [
         {
             "name": user,
@@ -69,10 +84,15 @@ def s3_secret(name: str, bucket: str) -> Object:
         }
         for user, (access, secret) in keys.items()
     ]
-    values = {"s3.json": json.dumps({"identities": identities})}
+    values = {S3_FILE: json.dumps({"identities": identities})}
     for user, (access, secret) in keys.items():
         values |= {f"{user}-access-key": access, f"{user}-secret-key": secret}
     return _secret(name, values)
+
+
+def digest(text: str) -> str:
+    """Names the content of a server's file, and tells nothing of the passwords in it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def credentials(

@@ -51,6 +51,8 @@ PARENT_NAME_ANNOTATION: Final = f"{API_GROUP}/parent-name"
 """On child Tasks: name of the Task whose worker submitted them."""
 MAX_ELEMENTS_ANNOTATION: Final = f"{API_GROUP}/max-elements"
 """On namespaces: bound of unfinished elements in it."""
+SERVED_ANNOTATION: Final = f"{API_GROUP}/served"
+"""On the Secrets of the chart's servers: which content their pods were started with."""
 
 # Objects the operator maintains ------------------------------------------------------------------------
 AGENT_SERVICE_ACCOUNT: Final = "armonik-agent"
