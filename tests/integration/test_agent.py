@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from armonik_agent.__main__ import serve
 from armonik_agent.lease import Holds, ask_owner
 from armonik_agent.settings import Settings
+from armonik_agent.site import Drain
 from armonik_agent.transitions import Cause
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec, RunMessage
@@ -61,7 +62,7 @@ class Bench:
     journal: Journal
     store: S3Store
     control: Bucket[Control]
-    draining: asyncio.Event
+    drain: Drain
     agent: "asyncio.Task[None]"
 
     async def submit(
@@ -127,11 +128,11 @@ async def bench(
         http_port=0,
         drain_seconds=0.2,
     )
-    draining = asyncio.Event()
-    agent = asyncio.create_task(serve(settings, replace(credentials, nats_user="agent"), draining))
+    drain = Drain()
+    agent = asyncio.create_task(serve(settings, replace(credentials, nats_user="agent"), drain))
     control = Bucket(nats_client, CONTROL, Control)
-    yield Bench(nats_client, Journal(nats_client), store, control, draining, agent)
-    draining.set()
+    yield Bench(nats_client, Journal(nats_client), store, control, drain, agent)
+    drain.end(0.2)
     await agent
 
 
@@ -142,7 +143,7 @@ async def test_a_run_is_executed_and_its_output_can_be_read(bench: Bench) -> Non
     outcome = done.outcomes[0]
     assert (outcome.kind, outcome.attempts) == (OutcomeKind.COMPLETED, 1)
     assert await bench.store.get(done.ref(outcome.outputs["result"])) == b"hello|"
-    bench.draining.set()
+    bench.drain.end(0.2)
     await bench.agent
     assert await queued(bench.client) == set()
 
@@ -217,7 +218,7 @@ async def test_an_execution_that_takes_too_long_ends_as_timeout(bench: Bench) ->
 async def test_a_drained_agent_releases_what_it_runs(bench: Bench) -> None:
     run = await bench.submit("sleep")
     await bench.reached(run, RecordKind.DISPATCHED)
-    bench.draining.set()
+    bench.drain.end(0.2)
     await bench.agent
     head = await bench.reached(run, RecordKind.RELEASED)
     assert (head.record.owner, head.record.attempts, head.record.epoch) == (None, (), 1)

@@ -1,21 +1,28 @@
-"""The agent process: connect, serve the worker, pull; on SIGTERM finish or release what runs."""
+"""The agent process: connect, serve the worker, pull; when told to, finish or release what runs."""
 
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import uuid
 
+from nats.aio.client import Client
+
 from armonik_agent.clock import ServerClock
+from armonik_agent.control import ControlWatch, changed
 from armonik_agent.http import Metrics, serve_http
-from armonik_agent.pipeline import Pipeline, calibrate
-from armonik_agent.run import Site
+from armonik_agent.pipeline import Pipeline
+from armonik_agent.results import Results
 from armonik_agent.settings import Settings
+from armonik_agent.site import Connection, Drain, Site
+from armonik_agent.slots import either
 from armonik_agent.worker import Worker
 from armonik_agent.worker_api import AgentService
-from armonik_sdk.api.names import CONTROL, DRAINED
-from armonik_sdk.api.records import Control, Owner
+from armonik_sdk.api.names import CONTROL, DRAINED, pod_key
+from armonik_sdk.api.records import Control, DesiredState, Owner
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
@@ -23,53 +30,111 @@ from armonik_sdk.logs import configure_logs
 
 log = logging.getLogger(__name__)
 
+POD_SECONDS = 2.0
+"""Between two looks at whether this pod shall drain."""
+DRAINED_SECONDS = 5.0
+"""Between two events `drained`, of which any may be lost."""
 
-async def serve(settings: Settings, credentials: Credentials, draining: asyncio.Event) -> None:
-    """Run the agent until `draining` is set and everything it holds has ended or is released."""
+
+async def serve(settings: Settings, credentials: Credentials, drain: Drain) -> None:
+    """Run the agent until `drain` is limited and everything it holds has ended or is released."""
     me = Owner(pod=settings.pod_uid, process=uuid.uuid4().hex, name=settings.pod_name)
+    connection, watch = Connection(), ControlWatch(settings.namespace)
+
+    async def lost() -> None:
+        connection.lost()
+
+    async def back() -> None:
+        connection.back()
+        watch.tell_all()
+
     pipeline: Pipeline | None = None
-
-    async def reconnected() -> None:
-        if pipeline is not None:
-            await pipeline.reconnected()
-
-    client = await connect_nats(credentials, settings.pod_name or me.pod, on_reconnected=reconnected)
-    service, worker, metrics = AgentService(), Worker(settings.worker_socket), Metrics()
+    metrics = Metrics()
+    # Before NATS is waited for: an agent without it is alive, though not ready.
+    http = await serve_http(metrics, lambda: pipeline is not None and pipeline.ready, settings.http_port)
+    await asyncio.to_thread(_prepare, settings)
+    client = await connect_nats(
+        credentials, settings.pod_name or me.pod, on_disconnected=lost, on_reconnected=back
+    )
+    store, worker = S3Store(credentials), Worker(settings.worker_socket)
+    service = AgentService(Results(client), store, settings.spool)
     site = Site(
         settings=settings,
         me=me,
         client=client,
         journal=Journal(client),
         control=Bucket(client, CONTROL, Control),
-        store=S3Store(credentials),
+        store=store,
         worker=worker,
         service=service,
-        clock=ServerClock(),
+        watch=watch,
+        drain=drain,
         metrics=metrics,
-        draining=draining,
+        connection=connection,
+        clock=await _clock(client),
     )
     pipeline = Pipeline(site)
-    http = await serve_http(metrics, lambda: pipeline.ready and client.is_connected, settings.http_port)
     server = await service.serve(settings.agent_socket)
+    await watch.serve(client)
+    watcher = asyncio.create_task(_watch_pod(site))
     try:
-        await calibrate(site)
         await pipeline.work()
-        await site.tell(DRAINED, "SIGTERM")
+        while True:
+            await site.tell(DRAINED, "nothing runs here any more")
+            if drain.limited.is_set():
+                break
+            await either(drain.limited, seconds=DRAINED_SECONDS)
+        await client.flush()
     finally:
+        watcher.cancel()
         await server.stop(grace=1.0)
         await worker.close()
         await http.cleanup()
         await client.close()
 
 
+async def _watch_pod(site: Site) -> None:
+    """Drain when the operator says so of this pod; there is no way back."""
+    key = pod_key(site.settings.namespace, site.me.pod)
+    with site.watch.of(key) as news:
+        while not site.drain.begun.is_set():
+            try:
+                entry = await site.control.get(key)
+            except QueueUnavailable as error:
+                log.info("desired state of this pod not read: %s", error)
+                entry = None
+            if entry is not None and entry[0].state is DesiredState.DRAIN:
+                log.info("told to drain")
+                site.drain.begin()
+                return
+            await changed(news, POD_SECONDS)
+
+
+async def _clock(client: Client) -> ServerClock:
+    """The server's time; without an answer this host's stands."""
+    clock = ServerClock()
+    try:
+        await clock.calibrate(client)
+    except QueueUnavailable as error:
+        log.warning("%s", error)
+    return clock
+
+
+def _prepare(settings: Settings) -> None:
+    """The volume outlives a process of this container: what an earlier one left is removed."""
+    for folder in (settings.runs, settings.spool):
+        shutil.rmtree(folder, ignore_errors=True)  # what a worker still writes there does no harm
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 async def _main() -> None:
     settings = Settings.from_environ(os.environ)
     configure_logs(settings.log_level)
-    draining = asyncio.Event()
+    drain = Drain()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, draining.set)
-    await serve(settings, Credentials.from_directory(settings.credentials), draining)
+        loop.add_signal_handler(number, drain.end, settings.drain_seconds)
+    await serve(settings, Credentials.from_directory(settings.credentials), drain)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one element of a run needs and owes, read from the queue message."""
+"""What the elements of a run need and owe, read from the queue message."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from armonik_sdk.api.names import result_id
 
 FALLBACK_RETRIES = 3
 FALLBACK_DURATION = 86_400
+_NOTHING_SPECIAL = ElementSpec()
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Element:
     payload_id: str
     inputs: dict[str, ObjectRef | None]
     """What must lie in the data folder, by id; None as value: the locator is unknown. Payload included."""
+    payload_is_result: bool
+    """Its id is that of a result, and not made up by the agent."""
     empty_payload: bool
     dependencies: tuple[str, ...]
     outputs: dict[str, str]
@@ -41,31 +44,51 @@ class Element:
         return float(self.options.max_duration_seconds or FALLBACK_DURATION)
 
 
-def element_of(message: RunMessage, index: int) -> Element:
-    """The element `index` of a run."""
-    spec = message.elements.get(index, ElementSpec())
-    dependencies = tuple(dict.fromkeys((*message.dependencies, *(spec.dependencies or ()))))
-    payload_id = spec.payload_id or ("" if spec.payload else message.payload_id)
-    payload = (
-        spec.payload or (None if spec.payload_id else message.payload) or message.locators.get(payload_id)
-    )
-    inputs = {name: message.locators.get(name) for name in dependencies}
-    empty = payload is None and not payload_id
-    payload_id = payload_id or f"payload-{message.task}-{index}"
-    if not empty:
-        inputs[payload_id] = payload
-    names = spec.outputs
-    if names is None:
-        names = () if spec.output_ids else message.outputs or (DEFAULT_OUTPUT,)
-    outputs = {result_id(message.task, index, name): name for name in names}
-    return Element(
-        index=index,
-        task_id=message.task if message.single else f"{message.task}.{index}",
-        payload_id=payload_id,
-        inputs=inputs,
-        empty_payload=empty,
-        dependencies=dependencies,
-        outputs=outputs,
-        expected=(*outputs, *(spec.output_ids or ())),
-        options=merge_options(spec.options, message.options),
-    )
+class Elements:
+    """The elements of one run; what they have in common is worked out once."""
+
+    def __init__(self, message: RunMessage) -> None:
+        self.message = message
+        self._options = merge_options(message.options)
+        self._dependencies = tuple(dict.fromkeys(message.dependencies))
+        self._outputs = message.outputs or (DEFAULT_OUTPUT,)
+
+    def of(self, index: int) -> Element:
+        """The element with this index."""
+        message = self.message
+        spec = message.elements.get(index, _NOTHING_SPECIAL)
+        dependencies = self._dependencies
+        if spec.dependencies:
+            dependencies = tuple(dict.fromkeys((*dependencies, *spec.dependencies)))
+        payload_id, payload, empty = self._payload(index, spec)
+        inputs = {name: message.locators.get(name) for name in dependencies}
+        if not empty:
+            inputs[payload_id] = payload
+        names = spec.outputs
+        if names is None:
+            names = () if spec.output_ids else self._outputs
+        outputs = {result_id(message.task, index, name): name for name in names}
+        return Element(
+            index=index,
+            task_id=message.task if message.single else f"{message.task}.{index}",
+            payload_id=payload_id,
+            inputs=inputs,
+            payload_is_result=bool(spec.payload_id or (spec.payload is None and message.payload_id)),
+            empty_payload=empty,
+            dependencies=dependencies,
+            outputs=outputs,
+            expected=(*outputs, *(spec.output_ids or ())),
+            options=merge_options(spec.options, message.options) if spec.options else self._options,
+        )
+
+    def _payload(self, index: int, spec: ElementSpec) -> tuple[str, ObjectRef | None, bool]:
+        """Id, place, and whether it is empty; elements that share a payload share its id."""
+        locators = self.message.locators
+        if spec.payload_id:
+            return spec.payload_id, spec.payload or locators.get(spec.payload_id), False
+        if spec.payload is not None:
+            return f"payload-{self.message.task}-{index}", spec.payload, False
+        if self.message.payload_id:
+            name = self.message.payload_id
+            return name, self.message.payload or locators.get(name), False
+        return f"payload-{self.message.task}", self.message.payload, self.message.payload is None

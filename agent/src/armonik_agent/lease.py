@@ -31,6 +31,7 @@ class Renewal:
         self._message = message
         self._interval = interval
         self._renewed = time.monotonic()
+        self._gap = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Renewal":
@@ -45,7 +46,11 @@ class Renewal:
     @property
     def lapsed(self) -> bool:
         """No renewal was sent for so long that the message may have gone to another agent."""
-        return time.monotonic() - self._renewed > ACK_WAIT
+        return self._gap or time.monotonic() - self._renewed > ACK_WAIT
+
+    def settled(self) -> None:
+        """The head was read, and the run is still ours."""
+        self._gap, self._renewed = False, time.monotonic()
 
     async def _renew(self) -> None:
         while True:
@@ -55,6 +60,7 @@ class Renewal:
             except (nats.errors.Error, OSError) as error:
                 log.warning("renewal of %s not sent: %s", self._message.subject, error)
             else:
+                self._gap = self.lapsed
                 self._renewed = time.monotonic()
 
 

@@ -1,13 +1,30 @@
-"""What to do with a message that was pulled: the protocol's table D3, as a pure function."""
+"""When to pull, and what to do with a message that was pulled (the protocol's table D3); pure."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.records import Control, DesiredState, Owner, Record, RecordKind
 
 UNKNOWN_DELAY = 5.0
 """Seconds until a message comes back that nobody can judge yet."""
+
+
+def until_free(left: int, mean: float | None, elapsed: float) -> float:
+    """Expected seconds until a run that is executed leaves its slot.
+
+    Nothing is known about an element whose like has not ended here, or that takes longer than usual: then it
+    is expected to go on for as long as it has gone on already.
+
+    Args:
+        left: elements that have not ended, the one that runs included.
+        mean: seconds that the run's elements took so far; None before the first has ended.
+        elapsed: seconds since the one that runs began.
+    """
+    if left <= 0:
+        return 0.0
+    if mean is None:
+        return left * elapsed
+    return (left - 1) * mean + abs(mean - elapsed)
 
 
 class Action(Enum):
@@ -34,7 +51,7 @@ class Decision:
 
 def decide(
     head: Record | None,
-    message: RunMessage,
+    n: int,
     session: Control | None,
     task: Control | None,
     me: Owner,
@@ -50,7 +67,7 @@ def decide(
 
     Args:
         head: the run's last record, with its outcomes.
-        message: what was pulled.
+        n: submission number of the message that was pulled.
         session: entry of CONTROL of the session; None means that it is not known here.
         task: entry of CONTROL of the task; None means active.
         me: this process.
@@ -58,11 +75,11 @@ def decide(
         now: the server's time, in seconds since the epoch.
         owner_lost: the owner was asked and does not hold the run.
     """
-    if head is None or message.n < head.n:
+    if head is None or n < head.n:
         return Decision(Action.DROP, "void")
     if head.kind.terminal or head.kind is RecordKind.PAUSED:
         return Decision(Action.DROP, f"{head.kind}")
-    if message.n > head.n:
+    if n > head.n:
         return Decision(Action.LATER, "the journal is behind the queue", UNKNOWN_DELAY)
     owner = head.owner if head.kind.owned else None
     mine = owner is not None and owner.same_process(me)

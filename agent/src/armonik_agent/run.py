@@ -1,385 +1,338 @@
-"""One run, element by element: fetch, execute, buffer, commit; failures are retried at the run's end."""
+"""One run, element by element: execute, buffer, commit; failed elements are tried again at its end."""
 
 import asyncio
-import contextlib
 import logging
 import time
 import uuid
-from dataclasses import dataclass
+from collections import deque
 from enum import Enum
-from pathlib import Path
 
 import grpc
 import grpc.aio
-from nats.aio.client import Client
 
-from armonik_agent.clock import ServerClock
-from armonik_agent.commit import Committer, Ended, pack
-from armonik_agent.elements import Element, element_of
-from armonik_agent.errors import InputUnavailable
-from armonik_agent.http import Metrics
-from armonik_agent.inputs import data_folder, fetch_inputs
+from armonik_agent.buffer import Buffer
+from armonik_agent.commit import Committer
+from armonik_agent.control import changed
+from armonik_agent.elements import Element, Elements
+from armonik_agent.errors import Fenced, InputUnavailable
+from armonik_agent.folder import Folder
+from armonik_agent.inputs import RunInputs
 from armonik_agent.lease import Renewal
-from armonik_agent.settings import Settings
-from armonik_agent.transitions import Change, cancelled, charge, executions_of, progressed, released, shorten
-from armonik_agent.worker import Worker
-from armonik_agent.worker_api import AgentService, Execution
+from armonik_agent.outputs import Ended, by_name, collect, group_children
+from armonik_agent.site import Site
+from armonik_agent.slots import Pace, either
+from armonik_agent.transitions import Change, cancelled, charge, executions_of, released, shorten
+from armonik_agent.verdict import Ending, Verdict, of_failure, of_reply
+from armonik_agent.worker import WORKER_SECONDS, Call
+from armonik_agent.worker_api import Execution
 from armonik_sdk.api.const import FailureReason
-from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.messages import ManifestItem, PodEvent, RunMessage
-from armonik_sdk.api.names import WORKER_DOWN, RunId, child_name, control_key, event_subject
+from armonik_sdk.api.names import WORKER_DOWN, RunId, control_key
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import (
-    ChildGroup,
-    Control,
-    DesiredState,
-    Outcome,
-    OutcomeKind,
-    Owner,
-    Record,
-)
+from armonik_sdk.api.records import DesiredState, Outcome, OutcomeKind, Record
 from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
-from armonik_sdk.dataplane.journal import UNREACHABLE, Journal
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import ObjectStore
+from armonik_sdk.dataplane.topology import ACK_WAIT
 
 log = logging.getLogger(__name__)
 
-COMMIT_SECONDS = 1.0
-COMMIT_BYTES = 64 * 1024
 FAILURES_HERE = 2
 """Failed executions on this pod after which the rest is left to others."""
-CONTROL_SECONDS = 5.0
-"""Between two looks at the desired state while an element runs."""
+AWAY_SECONDS = 3 * ACK_WAIT
+"""Without NATS for so long, no further element begins."""
 STORE_DELAY = 5.0
+"""Seconds until a run that was released because of the object store is tried again."""
 _STOPPED = (DesiredState.CANCELLED, DesiredState.PURGED, DesiredState.DELETED)
 
 
-@dataclass
-class Site:
-    """What all runs of this process share."""
+class Stop(Enum):
+    """Why a run ends here before all its elements have."""
 
-    settings: Settings
-    me: Owner
-    client: Client
-    journal: Journal
-    control: Bucket[Control]
-    store: ObjectStore
-    worker: Worker
-    service: AgentService
-    clock: ServerClock
-    metrics: Metrics
-    draining: asyncio.Event
-
-    async def tell(self, kind: str, reason: str) -> None:
-        """Tell the operator something about this pod; a hint, so a lost one is only logged."""
-        event = PodEvent(pod=self.me.pod, name=self.me.name, reason=reason)
-        try:
-            await self.client.publish(event_subject(self.settings.namespace, kind), event.encode())
-        except UNREACHABLE as error:
-            log.warning("event %s not sent: %s", kind, error)
-
-
-class _Interrupt(Enum):
-    DRAIN = "drain"
-    CANCEL_RUN = "cancel the run"
-    CANCEL_ELEMENT = "cancel the element"
+    DRAIN = "the agent drains"
+    CANCEL = "the run was cancelled"
+    FAILURES = "too many executions failed here"
+    WORKER = "the worker is gone"
+    STORE = "the object store is down"
+    FENCED = "the run is no longer this agent's"
 
 
 class RunWork:
-    """A run from its `Dispatched` to `Done`, `Released` or `Cancelled`."""
+    """A run after its `Dispatched`: `execute` needs the worker, `finish` does not."""
 
     def __init__(
         self,
         site: Site,
         run: RunId,
-        message: RunMessage,
+        elements: Elements,
+        inputs: RunInputs,
+        folder: Folder,
         committer: Committer,
         renewal: Renewal,
+        news: asyncio.Event,
         careful: bool,
     ) -> None:
-        self._site, self._run, self._message = site, run, message
-        self._committer, self._renewal = committer, renewal
-        self._careful = careful
-        self._buffer: dict[int, Ended] = {}
-        self._buffered_since = 0.0
+        """`news` is set when CONTROL may have changed; `careful` names each element before it begins."""
+        self._site, self._run, self._elements = site, run, elements
+        self._inputs, self._folder, self._committer, self._renewal = inputs, folder, committer, renewal
+        self._news, self._careful = news, careful
+        self._buffer = Buffer(site, committer, elements.message.single)
+        self._head = committer.head
+        self._left = deque(sorted(committer.head.remaining, key=lambda i: (self._not_before(i), i)))
+        self._retries: list[int] = []
         self._failed_here = 0
-        self._packs = 0
+        self._stop: Stop | None = None
+        self._stopped = asyncio.Event()
+        self._current: int | None = None
+        self._call: Call | None = None
 
-    async def work(self) -> Record:
-        """Execute what remains and return the last record.
+    async def execute(self, pace: Pace) -> None:
+        """Execute what is left, until it has ended or the run has to stop.
 
         Raises:
             Fenced: the run is no longer this process's; nothing more may be done for it.
         """
+        watchers = [asyncio.create_task(self._watch_control()), asyncio.create_task(self._watch_drain())]
         try:
-            while (last := await self._step()) is None:
-                pass
+            while (index := await self._next()) is not None:
+                pace.begin(len(self._left) + 1)
+                started = time.monotonic()
+                await self._element(self._elements.of(index))
+                pace.end(time.monotonic() - started)
+        except StoreUnavailable as error:
+            log.warning("run %s stops: %s", self._run.journal, error)
+            self._stop = Stop.STORE
+        except Fenced:
+            self._stop = Stop.FENCED
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+        if self._stop is Stop.FENCED:
+            await self._buffer.drop()
+            raise Fenced(f"{self._run.journal} was taken over while it was executed")
+
+    async def finish(self) -> Record:
+        """Commit what has ended and give up what has not; the last record.
+
+        Raises:
+            Fenced: the run is no longer this process's.
+            StoreUnavailable: not even its manifest could be written; the run is not released.
+        """
+        try:
+            await self._buffer.settle()
+            await self._buffer.pack()
         except StoreUnavailable as error:
             log.warning("run %s is released: %s", self._run.journal, error)
+            self._stop = Stop.STORE
+        if self._stop is Stop.CANCEL:
+            return await self._buffer.end(cancelled)
+        until = 0.0
+        if self._stop is Stop.STORE:
             until = self._site.clock.now() + STORE_DELAY
-            return await self._committer.append(lambda head: released(head, Change(), until))
-        return last
+        elif self._stop is Stop.FAILURES and self._retries and not self._left:
+            until = min(self._not_before(index) for index in self._retries)
+        return await self._buffer.end(lambda head, change: released(head, change, until))
 
-    async def _step(self) -> Record | None:
-        head = self._committer.head
-        if not head.remaining:
-            return head
-        left = [index for index in head.remaining if index not in self._buffer]
-        if not left:
-            return await self._flush()
-        if self._site.draining.is_set():
-            return await self._release()
-        if self._failed_here >= FAILURES_HERE:
-            return await self._release(min(_not_before(head, index) for index in left))
-        if self._renewal.lapsed:
-            await self._committer.refresh()
-        index = min(left, key=lambda i: (_not_before(head, i), i))
-        wait = _not_before(head, index) - self._site.clock.now()
-        if wait > 0:
-            await self._flush()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._site.draining.wait(), wait)
-            return None
-        if self._careful:
-            await self._append(Change(running=index))
-        last = await self._execute(element_of(self._message, index))
-        if self._buffer and self._due():
-            await self._flush()
-        return last
-
-    async def _execute(self, element: Element) -> Record | None:
-        token = uuid.uuid4().hex
-        async with data_folder(self._site.settings.cache, token) as folder:
-            try:
-                await fetch_inputs(self._site.store, element, folder)
-            except InputUnavailable as error:
-                self._end(element, OutcomeKind.ERROR, FailureReason.INPUT_MISSING, str(error))
+    async def _next(self) -> int | None:
+        """The element to execute now; None when there is none, or the run has to stop."""
+        while self._stop is None:
+            if self._site.drain.begun.is_set():
+                self._stop = Stop.DRAIN
+            elif self._failed_here >= FAILURES_HERE:
+                self._stop = Stop.FAILURES
+            elif self._site.connection.away > AWAY_SECONDS:
+                log.warning("run %s waits for NATS", self._run.journal)
+                await either(self._site.connection.present, self._stopped, self._site.drain.begun)
+            elif self._renewal.lapsed and self._site.connection.present.is_set():
+                await self._committer.refresh()
+                self._renewal.settled()
+            elif not self._left and not self._retries:
                 return None
-            execution = Execution(token, self._message.session, element, folder)
-            if not await self._worker_ready():
-                return None
-            self._site.service.executions[token] = execution
-            started = time.monotonic()
-            try:
-                return await self._judge(execution, await self._process(execution), started)
-            finally:
-                del self._site.service.executions[token]
-
-    async def _worker_ready(self) -> bool:
-        """Wait for the worker; False when the agent drains meanwhile. A busy one is not asked."""
-        if self._site.service.executions:
-            return True
-        return await until_healthy(self._site)
-
-    async def _process(self, execution: Execution) -> object:
-        """The worker's reply, the error of the call, or why it was interrupted."""
-        call = asyncio.create_task(
-            self._site.worker.process(
-                execution.element, self._message.session, execution.token, execution.folder
-            )
-        )
-        watch = asyncio.create_task(self._interrupted(execution.element.index))
-        try:
-            done, _ = await asyncio.wait({call, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if call not in done:
-                return watch.result()
-            error = call.exception()
-            if error is not None and not isinstance(error, grpc.aio.AioRpcError):
-                raise error
-            return error or call.result()
-        finally:
-            call.cancel()
-            watch.cancel()
-            await asyncio.gather(call, watch, return_exceptions=True)
-
-    async def _interrupted(self, index: int) -> _Interrupt:
-        site = self._site
-        keys = [control_key(self._run.namespace, uid) for uid in (self._run.session, self._run.task)]
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(site.draining.wait(), CONTROL_SECONDS)
-            if site.draining.is_set():
-                await asyncio.sleep(site.settings.drain_seconds)
-                return _Interrupt.DRAIN
-            try:
-                states = [await site.control.get(key) for key in keys]
-            except QueueUnavailable as error:
-                log.info("desired state not read: %s", error)
-                continue
-            if any(entry is not None and entry[0].state in _STOPPED for entry in states):
-                return _Interrupt.CANCEL_RUN
-            await self._committer.refresh()
-            if index in Ranges.parse(self._committer.head.cancel):
-                return _Interrupt.CANCEL_ELEMENT
-
-    async def _judge(self, execution: Execution, answer: object, started: float) -> Record | None:
-        element, seconds = execution.element, time.monotonic() - started
-        self._site.metrics.seconds.observe(seconds)
-        if isinstance(answer, _Interrupt):
-            return await self._stop(answer)
-        if isinstance(answer, grpc.aio.AioRpcError):
-            if answer.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                text = f"longer than {element.max_duration:g} s"
-                self._end(element, OutcomeKind.TIMEOUT, FailureReason.MAX_DURATION_EXCEEDED, text, seconds)
-                await self._flush()
-                await self._site.tell(WORKER_DOWN, "an execution timed out")
+            elif not await self._worker_back():
+                await self._site.tell(WORKER_DOWN, f"not back {WORKER_SECONDS:g} s after it failed")
+                self._stop = Stop.WORKER
             else:
-                await self._fail(element, f"{answer.code().name}: {answer.details()}")
-            return None
-        output = answer.output  # type: ignore[attr-defined]  # a ProcessReply, generated without types
-        if output.HasField("error"):
-            details = output.error.details
-            self._end(element, OutcomeKind.ERROR, FailureReason.WORKER_ERROR, details, seconds)
-        elif not output.HasField("ok"):
-            await self._fail(element, "the worker's reply is neither a success nor an error")
-        elif missing := execution.missing:
-            text = f"never written: {', '.join(missing)}"
-            self._end(element, OutcomeKind.ERROR, FailureReason.OUTPUT_MISSING, text, seconds)
-        else:
-            await self._complete(execution, seconds)
+                await self._buffer.go_on()
+                self._look_at_head()
+                if self._left:
+                    return self._left.popleft()
+                await self._wait_for_retry()
         return None
 
-    async def _stop(self, why: _Interrupt) -> Record | None:
-        if why is _Interrupt.DRAIN:
-            last: Record | None = await self._release()
-        elif why is _Interrupt.CANCEL_RUN:
-            change = await self._pack()
-            last = await self._committer.append(lambda head: cancelled(head, change))
+    async def _wait_for_retry(self) -> None:
+        """Journal the failed attempts, then let the back-off of the first one pass (protocol rule 5)."""
+        await self._buffer.commit()
+        self._look_at_head()
+        if not self._retries:
+            return
+        index = min(self._retries, key=lambda i: (self._not_before(i), i))
+        seconds = self._not_before(index) - self._site.clock.now()
+        if seconds > 0:
+            await either(self._stopped, self._site.drain.begun, seconds=seconds)
         else:
-            last = None
-            await self._append(await self._pack())
-        if why is not _Interrupt.DRAIN:
-            await self._site.tell(WORKER_DOWN, "an execution was cancelled")
-        return last
+            self._retries.remove(index)
+            self._left.append(index)
 
-    async def _complete(self, execution: Execution, seconds: float) -> None:
+    def _look_at_head(self) -> None:
+        """An operator's note may have ended elements that nobody has executed."""
+        if self._committer.head is self._head:
+            return
+        self._head = self._committer.head
+        remaining = set(self._head.remaining).difference(Ranges.parse(self._head.cancel))
+        self._left = deque(index for index in self._left if index in remaining)
+        self._retries = [index for index in self._retries if index in remaining]
+
+    async def _worker_back(self) -> bool:
+        """A worker that other slots keep busy is not asked."""
+        return bool(self._site.service.executions) or await self._site.worker.usable(WORKER_SECONDS)
+
+    async def _element(self, element: Element) -> None:
+        try:
+            await self._inputs.lay(element)
+        except InputUnavailable as error:
+            reason = FailureReason.INPUT_MISSING
+            self._end(element, Verdict(Ending.FINAL, str(error), reason=reason), 0.0)
+            return
+        if self._careful:
+            self._buffer.add(Change(running=element.index))
+            await self._buffer.commit()
+        execution = Execution(uuid.uuid4().hex, self._run, element, self._folder)
+        started = time.monotonic()
+        with self._site.service.serving(execution):
+            verdict = await self._call_worker(execution, started)
+        seconds = time.monotonic() - started
+        self._site.metrics.seconds.observe(seconds)
+        if verdict is None:
+            return
+        if verdict.ending is Ending.COMPLETED:
+            verdict = await self._complete(execution, seconds)
+        for name in execution.files:
+            self._folder.remove(name)
+        if verdict.ending is Ending.FAILED:
+            self._site.worker.doubt()
+            self._fail(element, verdict.text)
+        elif verdict.ending is Ending.FINAL:
+            self._end(element, verdict, seconds)
+        if verdict.worker_busy:
+            await self._buffer.commit()
+            await self._condemn(verdict.text)
+
+    async def _call_worker(self, execution: Execution, started: float) -> Verdict | None:
+        """The verdict; None when the call was given up, because the run stops or the element is cancelled."""
         element = execution.element
-        data = {name: await self._keep(name, path) for name, path in execution.written.items()}
-        outputs = {element.outputs[name]: data[name] for name in data if name in element.outputs}
-        made = {name: data[name] for name in data if name not in element.outputs}
+        self._current = element.index
+        self._call = self._site.worker.process(element, self._run.session, execution.token, self._folder.path)
+        try:
+            reply = await self._call
+        except grpc.aio.AioRpcError as error:
+            seconds = time.monotonic() - started
+            return of_failure(error.code(), error.details(), seconds, element.max_duration)
+        except asyncio.CancelledError:
+            if self._current is not None:
+                raise  # this very task is being cancelled
+            await self._given_up()
+            return None
+        finally:
+            self._current = self._call = None
+        self._site.worker.answered()
+        return of_reply(reply, execution.missing)
+
+    async def _given_up(self) -> None:
+        """The call was cancelled. The worker does not hear that: it is replaced, after the commit."""
+        if self._stop is Stop.DRAIN:
+            return
+        if self._stop is None:
+            await self._buffer.commit()
+        elif self._stop is Stop.CANCEL:
+            await self.finish()
+        await self._condemn((self._stop or Stop.CANCEL).value)
+
+    async def _condemn(self, why: str) -> None:
+        self._site.worker.condemn()
+        await self._site.tell(WORKER_DOWN, why)
+        self._stop = self._stop or Stop.WORKER
+
+    def _interrupt(self, why: Stop | None) -> None:
+        """Stop the run, or with None only the element that is being executed."""
+        if why is not None:
+            self._stop = self._stop or why
+            self._stopped.set()
+        if self._call is not None:
+            self._current = None
+            self._call.cancel()
+
+    async def _watch_drain(self) -> None:
+        await self._site.drain.overdue()
+        self._interrupt(Stop.DRAIN)
+
+    async def _watch_control(self) -> None:
+        """Stop when the session or task is cancelled, or an operator's note names the element."""
+        keys = [control_key(self._run.namespace, uid) for uid in (self._run.session, self._run.task)]
+        while True:
+            await changed(self._news)
+            try:
+                states = [await self._site.control.get(key) for key in keys]
+                if any(entry is not None and entry[0].state in _STOPPED for entry in states):
+                    self._interrupt(Stop.CANCEL)
+                    return
+                await self._committer.refresh()
+            except (QueueUnavailable, StoreUnavailable) as error:
+                log.info("desired state not read: %s", error)
+            except Fenced:
+                self._interrupt(Stop.FENCED)
+                return
+            if self._current is not None and self._current in Ranges.parse(self._committer.head.cancel):
+                self._interrupt(None)
+
+    async def _complete(self, execution: Execution, seconds: float) -> Verdict:
+        """Keep what the element produced; the verdict, should its files have gone meanwhile."""
+        element, prefix, site = execution.element, self._committer.prefix, self._site
+        message, children = self._elements.message, execution.children
+        try:
+            data = await site.patiently(lambda: collect(site.store, prefix, execution))
+        except InputUnavailable as error:
+            return Verdict(Ending.FINAL, str(error), reason=FailureReason.OUTPUT_MISSING)
+        groups = await site.patiently(
+            lambda: group_children(site.store, prefix, message, element.index, children)
+        )
+        outputs, made = by_name(element, data)
         outcome = Outcome(
             index=element.index,
             kind=OutcomeKind.COMPLETED,
             attempts=executions_of(self._committer.head, element.index) + 1,
             seconds=round(seconds, 6),
-            delegated=tuple(sorted(execution.delegated & set(element.expected) - set(data))),
+            delegated=tuple(sorted(execution.delegated.intersection(element.expected))),
         )
-        children = await self._children(element.index, execution.children)
-        self._keep_ended(Ended(outcome, outputs, made, children))
+        self._keep(element, Ended(outcome, outputs, made, groups))
+        return Verdict(Ending.COMPLETED)
 
-    async def _keep(self, name: str, path: Path) -> bytes | ObjectRef:
-        """Small results wait for the pack, large ones go up at once."""
-        if path.stat().st_size <= COMMIT_BYTES:  # noqa: ASYNC240 - one look at a local file
-            return await asyncio.to_thread(path.read_bytes)
-        return await self._site.store.put(f"{self._committer.prefix}/{uuid.uuid4().hex}", path)
-
-    async def _children(self, index: int, items: list[ManifestItem]) -> tuple[ChildGroup, ...]:
-        grouped: dict[tuple[str, int], list[ManifestItem]] = {}
-        for item in items:
-            options = item.options
-            key = (options.partition or "", options.priority or 0) if options else ("", 0)
-            grouped.setdefault(key, []).append(item)
-        message, groups = self._message, []
-        for number, ((partition, priority), members) in enumerate(sorted(grouped.items())):
-            lines = "\n".join(m.model_dump_json(by_alias=True, exclude_unset=True) for m in members)
-            key_ = f"{self._committer.prefix}/items-{index}-{number}-{uuid.uuid4().hex[:8]}"
-            await self._site.store.put(key_, lines.encode())
-            name = child_name(message.task_name or message.task, message.task, self._run.start, index, number)
-            groups.append(
-                ChildGroup(
-                    name=name,
-                    element=index,
-                    group=number,
-                    count=len(members),
-                    items=key_,
-                    partition=partition,
-                    priority=priority,
-                )
-            )
-        return tuple(groups)
-
-    async def _fail(self, element: Element, text: str) -> None:
+    def _fail(self, element: Element, text: str) -> None:
+        """Charge an attempt; if another is left it is made at the run's end."""
         log.info("execution of %s failed: %s", element.task_id, text)
         self._failed_here += 1
         self._site.metrics.failures.inc()
-        pending = await self._pack()
         now = self._site.clock.now()
+        change = charge(self._committer.head, element.index, text, element.max_retries, now)
+        self._buffer.add(change)
+        if change.attempts:
+            self._retries.append(element.index)
+        else:
+            self._inputs.done(element)
+            self._site.metrics.elements.labels(change.outcomes[0].kind).inc()
 
-        def make(head: Record) -> Record:
-            change = charge(head, element.index, text, element.max_retries, now)
-            return progressed(progressed(head, pending), change)
-
-        await self._committer.append(make)
-        self._committed(pending)
-
-    def _end(
-        self, element: Element, kind: OutcomeKind, reason: FailureReason, text: str, seconds: float = 0.0
-    ) -> None:
-        attempts = executions_of(self._committer.head, element.index) + 1
+    def _end(self, element: Element, verdict: Verdict, seconds: float) -> None:
         outcome = Outcome(
             index=element.index,
-            kind=kind,
-            attempts=attempts,
-            reason=reason,
-            message=shorten(text),
+            kind=verdict.kind,
+            attempts=executions_of(self._committer.head, element.index) + 1,
+            reason=verdict.reason,
+            message=shorten(verdict.text),
             seconds=round(seconds, 6),
         )
-        self._keep_ended(Ended(outcome))
+        self._keep(element, Ended(outcome))
 
-    def _keep_ended(self, ended: Ended) -> None:
-        self._buffered_since = self._buffered_since or time.monotonic()
-        self._buffer[ended.outcome.index] = ended
+    def _keep(self, element: Element, ended: Ended) -> None:
+        self._buffer.keep(ended)
+        self._inputs.done(element)
         self._site.metrics.elements.labels(ended.outcome.kind).inc()
 
-    def _due(self) -> bool:
-        size = sum(
-            len(data)
-            for ended in self._buffer.values()
-            for data in (*ended.outputs.values(), *ended.made.values())
-            if isinstance(data, bytes)
-        )
-        return size >= COMMIT_BYTES or time.monotonic() - self._buffered_since >= COMMIT_SECONDS
-
-    async def _pack(self) -> Change:
-        self._packs += 1
-        key = f"{self._committer.prefix}/pack-{self._packs}"
-        return await pack(self._site.store, key, list(self._buffer.values()), self._message.single)
-
-    async def _flush(self) -> Record | None:
-        """Commit what is buffered; the record when it is the run's last."""
-        if not self._buffer:
-            return None
-        record = await self._append(await self._pack())
-        return None if record.remaining else record
-
-    async def _append(self, change: Change) -> Record:
-        record = await self._committer.append(lambda head: progressed(head, change))
-        self._committed(change)
-        return record
-
-    def _committed(self, change: Change) -> None:
-        for outcome in change.outcomes:
-            self._buffer.pop(outcome.index, None)
-        self._buffered_since = 0.0
-
-    async def _release(self, not_before: float = 0.0) -> Record:
-        change = await self._pack()
-        return await self._committer.append(lambda head: released(head, change, not_before))
-
-
-async def until_healthy(site: Site) -> bool:
-    """Wait for the worker; False when the agent drains meanwhile."""
-    healthy = asyncio.create_task(site.worker.until_healthy())
-    drain = asyncio.create_task(site.draining.wait())
-    try:
-        await asyncio.wait({healthy, drain}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        healthy.cancel()
-        drain.cancel()
-        await asyncio.gather(healthy, drain, return_exceptions=True)
-    return not site.draining.is_set()
-
-
-def _not_before(head: Record, index: int) -> float:
-    return next((a.not_before for a in head.attempts if a.index == index), 0.0)
+    def _not_before(self, index: int) -> float:
+        return next((a.not_before for a in self._committer.head.attempts if a.index == index), 0.0)

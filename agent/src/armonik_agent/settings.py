@@ -50,3 +50,13 @@ class Settings(BaseModel):
     def agent_socket(self) -> Path:
         """Where the worker reaches this agent."""
         return self.cache / "armonik_agent.sock"
+
+    @property
+    def runs(self) -> Path:
+        """Where each run gets a folder that it shares with the worker."""
+        return self.cache / "data"
+
+    @property
+    def spool(self) -> Path:
+        """Where downloads lie until they are complete."""
+        return self.cache / "spool"

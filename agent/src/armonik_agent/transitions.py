@@ -51,6 +51,21 @@ class Change:
     running: int | None = None
 
 
+def merged(first: Change, second: Change) -> Change:
+    """Both changes as one; of two about the same element the first counts, as in two records."""
+    objects = list(first.objects)
+    place = _places(objects, second.objects)
+    known = {outcome.index for outcome in first.outcomes}
+    new = [_moved(outcome, place) for outcome in second.outcomes if outcome.index not in known]
+    return Change(
+        outcomes=(*first.outcomes, *new),
+        objects=tuple(objects),
+        attempts=(*first.attempts, *second.attempts),
+        children=(*first.children, *(c for c in second.children if c.element not in known)),
+        running=second.running,
+    )
+
+
 def back_off(executions: int) -> float:
     """Seconds to wait after so many failed executions."""
     return float(min(MAX_BACK_OFF, BACK_OFF * 2 ** min(executions - 1, 10)))
@@ -179,26 +194,15 @@ def _failed(head: Record, index: int, reason: FailureReason, text: str) -> Outco
 def _with(head: Record, change: Change) -> Record:
     """Add a change; elements that have ended keep their first outcome."""
     objects = list(head.objects)
-    place: dict[int, int] = {}
-    for number, key in enumerate(change.objects):
-        if key not in objects:
-            objects.append(key)
-        place[number] = objects.index(key)
-
-    def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
-        return {n: p.model_copy(update={"object": place[p.object]}) for n, p in pieces.items()}
-
-    new = {
-        o.index: o.model_copy(update={"outputs": moved(o.outputs), "made": moved(o.made)})
-        for o in change.outcomes
-        if o.index not in head.ended
-    }
+    place = _places(objects, change.objects)
+    before = head.ended
+    new = {o.index: _moved(o, place) for o in change.outcomes if o.index not in before}
     outcomes = sorted((*head.outcomes, *new.values()), key=lambda o: o.index)
     attempts = {a.index: a for a in head.attempts}
     for attempt in change.attempts:
         if attempt.executions > executions_of(head, attempt.index):
             attempts[attempt.index] = attempt
-    ended = head.ended | new.keys()
+    ended = before | new.keys()
     known = {child.name for child in head.children}
     children = [c for c in change.children if c.name not in known and c.element in new]
     return head.model_copy(
@@ -209,3 +213,25 @@ def _with(head: Record, change: Change) -> Record:
             "children": (*head.children, *children),
         }
     )
+
+
+def _places(objects: list[str], more: Iterable[str]) -> dict[int, int]:
+    """Add keys to a list of objects; where each one stands in it then."""
+    known = {key: number for number, key in enumerate(objects)}
+    place: dict[int, int] = {}
+    for number, key in enumerate(more):
+        if key not in known:
+            known[key] = len(objects)
+            objects.append(key)
+        place[number] = known[key]
+    return place
+
+
+def _moved(outcome: Outcome, place: dict[int, int]) -> Outcome:
+    if all(old == new for old, new in place.items()):
+        return outcome
+
+    def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
+        return {n: p.model_copy(update={"object": place[p.object]}) for n, p in pieces.items()}
+
+    return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})

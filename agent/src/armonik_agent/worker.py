@@ -1,24 +1,33 @@
 """The worker's side of the pod: its gRPC service on a unix socket, as PyPI `armonik` serves it."""
 
 import asyncio
-import logging
+import math
+import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 from armonik.protogen.common.objects_pb2 import Configuration, Empty
 from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessage
-from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply, ProcessRequest
+from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessRequest
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from armonik_agent.elements import Element
 from armonik_sdk.api.const import DATA_CHUNK_BYTES
 from armonik_sdk.api.kinds import TaskOptions
 
-log = logging.getLogger(__name__)
-
-HEALTH_TIMEOUT = 5.0
-READY_INTERVAL = 0.5
+HEALTH_TIMEOUT = 3.0
+READY_INTERVAL = 0.2
+WORKER_SECONDS = 3.0
+"""How long a crashed worker has to be back."""
+FRESH_SECONDS = 5.0
+"""For so long after its last answer a worker is taken to be there."""
+CONDEMNED_SECONDS = 5.0
+"""How long a worker that must be replaced is left alone, so that nothing begins on a pod about to go."""
+CONFIGURATION = Configuration(data_chunk_max_size=DATA_CHUNK_BYTES)
+Call = Any
+"""grpc.aio.UnaryUnaryCall, which is published without types."""
 CHANNEL_OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.max_receive_message_length", -1),
@@ -29,47 +38,85 @@ CHANNEL_OPTIONS = [
 
 
 class Worker:
-    """Client of the worker beside this agent."""
+    """Client of the worker beside this agent, and whether it may be given work.
+
+    A busy worker answers no question about its health, so it is asked only before work, never meanwhile.
+    """
 
     def __init__(self, socket: Path) -> None:
         self._channel = grpc.aio.insecure_channel(f"unix://{socket}", options=CHANNEL_OPTIONS)
         self._stub = WorkerStub(self._channel)
+        self._seen = -math.inf
+        self._condemned_until = 0.0
+        self._options: tuple[TaskOptions, TaskOptionsMessage] | None = None
 
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
 
+    def doubt(self) -> None:
+        """Ask for its health before it gets more work."""
+        self._seen = -math.inf
+
+    def condemn(self) -> None:
+        """It works on something that has ended already: it gets nothing before it is replaced.
+
+        If nobody replaces it, it may be asked again after `CONDEMNED_SECONDS`.
+        """
+        self.doubt()
+        self._condemned_until = time.monotonic() + CONDEMNED_SECONDS
+
+    @property
+    def condemned(self) -> float:
+        """Seconds for which it is not even asked."""
+        return max(0.0, self._condemned_until - time.monotonic())
+
+    async def usable(self, seconds: float) -> bool:
+        """Whether it can take work; one that is not there is waited for."""
+        until = time.monotonic() + seconds
+        while not self.condemned:
+            if time.monotonic() - self._seen < FRESH_SECONDS or await self.healthy():
+                return True
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(READY_INTERVAL)
+        return False
+
     async def healthy(self) -> bool:
-        """Whether the worker says it is. A busy one gives no answer: never ask while it works."""
+        """Whether the worker says it is."""
         try:
             reply = await self._stub.HealthCheck(Empty(), timeout=HEALTH_TIMEOUT)
         except grpc.aio.AioRpcError as error:
-            return error.code() is grpc.StatusCode.UNIMPLEMENTED
-        return bool(reply.status == HealthCheckReply.SERVING)
+            fine = error.code() is grpc.StatusCode.UNIMPLEMENTED
+        else:
+            fine = reply.status == HealthCheckReply.SERVING
+        if fine:
+            self._seen = time.monotonic()
+        return fine
 
-    async def until_healthy(self) -> None:
-        """Wait until the worker can take work."""
-        while not await self.healthy():  # noqa: ASYNC110 - the worker is asked; nobody sets an event
-            await asyncio.sleep(READY_INTERVAL)
-
-    async def process(self, element: Element, session: str, token: str, folder: Path) -> ProcessReply:
-        """One execution.
-
-        Raises:
-            grpc.aio.AioRpcError: the call failed, or took longer than the element may.
-        """
+    def process(self, element: Element, session: str, token: str, folder: Path) -> Call:
+        """Begin one execution: a call to be awaited, which raises AioRpcError, or cancelled."""
         request = ProcessRequest(
             communication_token=token,
             session_id=session,
             task_id=element.task_id,
-            task_options=options_message(element.options),
+            task_options=self._options_of(element.options),
             expected_output_keys=element.expected,
             payload_id=element.payload_id,
             data_dependencies=element.dependencies,
             data_folder=str(folder),
-            configuration=Configuration(data_chunk_max_size=DATA_CHUNK_BYTES),
+            configuration=CONFIGURATION,
         )
-        return await self._stub.Process(request, timeout=element.max_duration)
+        return self._stub.Process(request, timeout=element.max_duration)
+
+    def answered(self) -> None:
+        """It has just answered a call, so it is there."""
+        self._seen = time.monotonic()
+
+    def _options_of(self, options: TaskOptions) -> TaskOptionsMessage:
+        if self._options is None or self._options[0] is not options:
+            self._options = (options, options_message(options))
+        return self._options[1]
 
 
 def options_message(options: TaskOptions) -> TaskOptionsMessage:

@@ -1,8 +1,9 @@
 """The service that workers call: all is buffered, and committed after the worker's success or dropped."""
 
 import asyncio
-import stat
+import contextlib
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,12 +15,21 @@ from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentServicer, add_AgentServicer_to_server
 
 from armonik_agent.elements import Element
-from armonik_agent.inputs import plain_name
-from armonik_sdk.api.kinds import Application, Dependency, Payload, TaskOptions
+from armonik_agent.folder import Folder, plain_name
+from armonik_agent.results import Results
+from armonik_sdk.api.kinds import Application, Dependency, ObjectRef, Payload, TaskOptions
+from armonik_sdk.api.kinds.options import merge_options
 from armonik_sdk.api.messages import ManifestItem
+from armonik_sdk.api.names import RunId, split_result_id
+from armonik_sdk.api.records import ResultState
+from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing
+from armonik_sdk.dataplane.objects import ObjectStore
 
 MAX_CREATED = 100_000
-"""Results and sub-tasks that one execution may make."""
+"""Results, and sub-tasks, that one execution may make."""
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+"""Longest request of a worker; larger results go through the data folder, never through memory."""
+_UNSERVED = "is not served; results are read with GetResourceData"
 
 
 @dataclass
@@ -27,33 +37,64 @@ class Execution:
     """One call of the worker, and what it made so far."""
 
     token: str
-    session: str
+    run: RunId
     element: Element
-    folder: Path
-    written: dict[str, Path] = field(default_factory=dict)
-    """Results whose bytes are complete, by id."""
-    created: set[str] = field(default_factory=set)
+    folder: Folder
+    written: dict[str, None] = field(default_factory=dict)
+    """Results whose bytes are complete, by id, in this order."""
+    created: dict[str, None] = field(default_factory=dict)
     """Ids made by this execution."""
+    fetched: set[str] = field(default_factory=set)
+    """Results that it asked for."""
     children: list[ManifestItem] = field(default_factory=list)
     delegated: set[str] = field(default_factory=set)
     """Ids whose production was handed to a sub-task."""
+    read: set[str] = field(default_factory=set)
+    """Ids that sub-tasks read."""
 
     @property
     def missing(self) -> list[str]:
-        """Expected results that were neither written nor handed over."""
-        return [i for i in self.element.expected if i not in self.written and i not in self.delegated]
+        """Results that nobody will ever write: expected ones, and made ones that a sub-task waits for."""
+        wanted = (*self.element.expected, *(name for name in self.created if name in self.read))
+        return [name for name in wanted if name not in self.written and name not in self.delegated]
+
+    @property
+    def files(self) -> Iterable[str]:
+        """Files that this execution may have left in the folder, its inputs aside."""
+        return {*self.element.expected, *self.created, *self.fetched}.difference(self.element.inputs)
+
+    def owns(self, name: str) -> bool:
+        """Whether it may write a result, or hand it to a sub-task."""
+        return name in self.created or name in self.element.expected
+
+    def payload(self, name: str) -> Payload:
+        """Of a sub-task. Its own may be passed on, though it need not be a result that others can name."""
+        if name == self.element.payload_id and not self.element.payload_is_result:
+            ref = self.element.inputs.get(name)
+            return Payload(object=ref) if ref is not None else Payload(inline="")
+        return Payload(result=name)
 
 
 class AgentService(AgentServicer):  # type: ignore[misc]  # generated without types
     """Finds the execution by its token; a wrong token is INVALID_ARGUMENT, none running UNAVAILABLE."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: Results, store: ObjectStore, spool: Path) -> None:
+        self._results, self._store, self._spool = results, store, spool
         self.executions: dict[str, Execution] = {}
+
+    @contextlib.contextmanager
+    def serving(self, execution: Execution) -> Iterator[None]:
+        """Serve a worker's requests for an execution; later ones know its token no more."""
+        self.executions[execution.token] = execution
+        try:
+            yield
+        finally:
+            del self.executions[execution.token]
 
     async def serve(self, socket: Path) -> grpc.aio.Server:
         """Listen on a unix socket that any user of the pod may call: the token is the key."""
         await asyncio.to_thread(socket.unlink, missing_ok=True)
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+        server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST_BYTES)])
         add_AgentServicer_to_server(self, server)
         server.add_insecure_port(f"unix://{socket}")
         await server.start()
@@ -64,18 +105,19 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
     async def CreateResultsMetaData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Ids for results whose bytes follow."""
         execution = await self._execution(request, context)
-        results = [await self._create(execution, r.name, context) for r in request.results]
+        await _bounded(context, len(execution.created) + len(request.results), "results")
+        results = [_create(execution, asked.name) for asked in request.results]
         return wire.CreateResultsMetaDataResponse(results=results, communication_token=execution.token)
 
     async def CreateResults(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Results with their bytes."""
         execution = await self._execution(request, context)
+        await _bounded(context, len(execution.created) + len(request.results), "results")
         results = []
         for asked in request.results:
-            made = await self._create(execution, asked.name, context)
-            path = execution.folder / made.result_id
-            await asyncio.to_thread(path.write_bytes, asked.data)
-            execution.written[made.result_id] = path
+            made = _create(execution, asked.name)
+            await asyncio.to_thread(execution.folder.write, made.result_id, asked.data)
+            execution.written[made.result_id] = None
             results.append(made)
         return wire.CreateResultsResponse(results=results, communication_token=execution.token)
 
@@ -84,74 +126,151 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
         execution = await self._execution(request, context)
         ids = [identifier.result_id for identifier in request.ids]
         for name in ids:
-            if name not in execution.element.expected and name not in execution.created:
+            if not execution.owns(name):
                 await _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no result of this task")
-            path = execution.folder / name
-            if not plain_name(name) or not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
+            if name in execution.delegated:
+                text = f"{name} is handed to a sub-task already, which alone may write it"
+                await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+            if execution.folder.size(name) is None:
                 await _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no file of the data folder")
-            execution.written[name] = path
+        execution.written |= dict.fromkeys(ids)
         return wire.NotifyResultDataResponse(result_ids=ids)
 
     async def SubmitTasks(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
-        """Sub-tasks; they exist once this task has succeeded."""
+        """Sub-tasks; they exist once this task has succeeded. All of a request are taken, or none."""
         execution = await self._execution(request, context)
-        infos = []
+        await _bounded(context, len(execution.children) + len(request.task_creations), "sub-tasks")
+        claimed: set[str] = set()
+        items = []
         for creation in request.task_creations:
             outputs = list(creation.expected_output_keys)
             for name in outputs:
-                if name in execution.delegated:
-                    text = f"{name} is handed to another sub-task already"
-                    await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
-            if len(execution.children) >= MAX_CREATED:
-                await _refuse(
-                    context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MAX_CREATED} sub-tasks"
-                )
-            options = creation.task_options if creation.HasField("task_options") else request.task_options
+                await _check_output(execution, name, claimed, context)
+                claimed.add(name)
+            for name in (creation.payload_id, *creation.data_dependencies):
+                await self._check_readable(execution, name, context)
+            own = execution.element.payload_id
+            if own in creation.data_dependencies and not execution.element.payload_is_result:
+                text = f"{own} is no result, so nothing can depend on it; it can be passed on as payload"
+                await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
             try:
+                given = _options(creation.task_options) if creation.HasField("task_options") else None
+                shared = _options(request.task_options) if request.HasField("task_options") else None
                 item = ManifestItem(
-                    payload=Payload(result=creation.payload_id),
+                    payload=execution.payload(creation.payload_id),
                     depends_on=[Dependency(result=name) for name in creation.data_dependencies],
-                    options=_options(options),
+                    options=merge_options(given, shared, execution.element.options),
                     output_ids=outputs,
                 )
             except ValueError as error:
                 await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"sub-task refused: {error}")
-            execution.children.append(item)
-            execution.delegated |= set(outputs)
-            infos.append(
-                wire.SubmitTasksResponse.TaskInfo(
-                    task_id=f"{execution.element.task_id}.child.{len(execution.children) - 1}",
-                    expected_output_ids=outputs,
-                    data_dependencies=creation.data_dependencies,
-                    payload_id=creation.payload_id,
-                )
+            items.append(item)
+        first = len(execution.children)
+        execution.children += items
+        execution.delegated |= claimed
+        infos = [
+            wire.SubmitTasksResponse.TaskInfo(
+                task_id=f"{execution.element.task_id}.child.{number}",
+                expected_output_ids=creation.expected_output_keys,
+                data_dependencies=creation.data_dependencies,
+                payload_id=creation.payload_id,
             )
+            for number, creation in enumerate(request.task_creations, first)
+        ]
+        for creation in request.task_creations:
+            execution.read |= {creation.payload_id, *creation.data_dependencies}
         return wire.SubmitTasksResponse(task_infos=infos, communication_token=execution.token)
 
     async def GetResourceData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
-        """A result lies in the data folder; the inputs do from the start."""
+        """Lay a result of the session into the data folder; inputs lie there from the start."""
         execution = await self._execution(request, context)
         name = request.result_id
-        if not plain_name(name) or not (execution.folder / name).is_file():
-            await _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no input of this task")
+        if not plain_name(name):
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"{name!r} is no id of a result")
+        if execution.folder.size(name) is None:
+            ref = await self._locate(execution, name, context)
+            path = self._spool / uuid.uuid4().hex
+            try:
+                await self._store.download(ref, path)
+                await asyncio.to_thread(execution.folder.adopt, name, path)
+            except (ObjectMissing, ChecksumMismatch) as error:
+                await _refuse(context, grpc.StatusCode.NOT_FOUND, f"the data of {name} is lost: {error}")
+            except DataPlaneError as error:
+                await _refuse(context, grpc.StatusCode.UNAVAILABLE, str(error))
+            execution.fetched.add(name)
         return wire.DataResponse(result_id=name)
+
+    async def GetCommonData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+        """Not served: no ArmoniK ever did."""
+        await _refuse(context, grpc.StatusCode.UNIMPLEMENTED, f"GetCommonData {_UNSERVED}")
+
+    async def GetDirectData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+        """Not served: no ArmoniK ever did."""
+        await _refuse(context, grpc.StatusCode.UNIMPLEMENTED, f"GetDirectData {_UNSERVED}")
+
+    async def CreateTask(self, requests: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+        """Not served: deprecated in the API."""
+        await _refuse(context, grpc.StatusCode.UNIMPLEMENTED, "CreateTask is deprecated; use SubmitTasks")
 
     async def _execution(self, request: Any, context: Any) -> Execution:
         if not self.executions:
-            await _refuse(context, grpc.StatusCode.UNAVAILABLE, "No task is accepting request")
+            await _refuse(
+                context, grpc.StatusCode.UNAVAILABLE, "no task is running that may ask for anything"
+            )
         execution = self.executions.get(request.communication_token)
         if execution is None:
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "unknown communication token")
         return execution
 
-    async def _create(self, execution: Execution, name: str, context: Any) -> Any:
-        if len(execution.created) >= MAX_CREATED:
-            await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MAX_CREATED} results")
-        made = str(uuid.uuid4())
-        execution.created.add(made)
-        return wire.ResultMetaData(
-            session_id=execution.session, result_id=made, name=name, status=RESULT_STATUS_CREATED
-        )
+    async def _check_readable(self, execution: Execution, name: str, context: Any) -> None:
+        """A sub-task may read what this task made or got, and any result of the session."""
+        if execution.owns(name) or name in execution.element.inputs or name == execution.element.payload_id:
+            return
+        state = (await self._find(execution, name, context))[0]
+        if state in (ResultState.ABORTED, ResultState.DELETED):
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"result {name} is {state}")
+        if state is None and split_result_id(name) is None:
+            await _refuse(context, grpc.StatusCode.NOT_FOUND, f"result {name} does not exist in this session")
+
+    async def _locate(self, execution: Execution, name: str, context: Any) -> ObjectRef:
+        state, ref = await self._find(execution, name, context)
+        if ref is None:
+            text = f"result {name} {'is ' + state if state else 'does not exist in this session'}"
+            await _refuse(context, grpc.StatusCode.NOT_FOUND, text)
+        return ref
+
+    async def _find(
+        self, execution: Execution, name: str, context: Any
+    ) -> tuple[ResultState | None, ObjectRef | None]:
+        if not plain_name(name):
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"{name!r} is no id of a result")
+        try:
+            return await self._results.find(execution.run, name)
+        except DataPlaneError as error:
+            await _refuse(context, grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def _create(execution: Execution, name: str) -> Any:
+    made = str(uuid.uuid4())
+    execution.created[made] = None
+    return wire.ResultMetaData(
+        session_id=execution.run.session, result_id=made, name=name, status=RESULT_STATUS_CREATED
+    )
+
+
+async def _check_output(execution: Execution, name: str, claimed: set[str], context: Any) -> None:
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    if not execution.owns(name):
+        await _refuse(context, code, f"{name} is no result of this task, so no sub-task can get it")
+    if name in execution.delegated or name in claimed:
+        await _refuse(context, code, f"{name} is handed to another sub-task already")
+    if name in execution.written:
+        await _refuse(context, code, f"{name} is written already, so no sub-task can get it")
+
+
+async def _bounded(context: Any, count: int, what: str) -> None:
+    if count > MAX_CREATED:
+        await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MAX_CREATED} {what}")
 
 
 async def _refuse(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:

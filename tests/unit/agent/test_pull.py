@@ -5,15 +5,10 @@ import itertools
 import pytest
 
 from armonik_agent.pull import Action, decide
-from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.records import Control, DesiredState, Owner, Record, RecordKind
 
 ME = Owner(pod="me", process="1")
 STATES = [None, *(Control(state=s) for s in DesiredState if s not in (DesiredState.GONE, DesiredState.DRAIN))]
-
-
-def _message(n: int = 2) -> RunMessage:
-    return RunMessage(namespace="ns", session="s", task="t", partition="p", start=0, end=3, n=n)
 
 
 def _head(kind: RecordKind, owner: Owner | None = None, n: int = 2, not_before: float = 0.0) -> Record:
@@ -37,7 +32,7 @@ CASES = list(
 def test_no_combination_starts_what_must_not_start() -> None:
     for kind, owner, session, task, held, lost, not_before in CASES:
         head = _head(kind, owner, not_before=not_before)
-        decision = decide(head, _message(), session, task, ME, held, 100.0, owner_lost=lost)
+        decision = decide(head, 2, session, task, ME, held, 100.0, owner_lost=lost)
         foreign = kind.owned and owner != ME
         if decision.action is Action.DISPATCH:
             assert session is not None
@@ -58,19 +53,19 @@ def test_no_combination_starts_what_must_not_start() -> None:
 def test_a_void_message_is_dropped_and_a_newer_one_waits(kind: RecordKind) -> None:
     running = Control(state=DesiredState.RUNNING)
     head = _head(kind, ME)
-    assert decide(head, _message(1), running, None, ME, False, 0).action is Action.DROP
-    assert decide(None, _message(), running, None, ME, False, 0).action is Action.DROP
+    assert decide(head, 1, running, None, ME, False, 0).action is Action.DROP
+    assert decide(None, 2, running, None, ME, False, 0).action is Action.DROP
     ended = kind.terminal or kind is RecordKind.PAUSED
-    newer = decide(head, _message(3), running, None, ME, False, 0)
+    newer = decide(head, 3, running, None, ME, False, 0)
     assert newer.action is (Action.DROP if ended else Action.LATER)
 
 
 def test_a_back_off_is_waited_for() -> None:
     head = _head(RecordKind.RELEASED, not_before=107.0)
-    decision = decide(head, _message(), Control(state=DesiredState.RUNNING), None, ME, False, 100.0)
+    decision = decide(head, 2, Control(state=DesiredState.RUNNING), None, ME, False, 100.0)
     assert (decision.action, decision.delay) == (Action.LATER, 7.0)
 
 
 def test_an_unknown_session_is_never_dropped() -> None:
-    decision = decide(_head(RecordKind.SUBMITTED), _message(), None, None, ME, False, 0)
+    decision = decide(_head(RecordKind.SUBMITTED), 2, None, None, ME, False, 0)
     assert (decision.action, decision.delay) == (Action.LATER, 5.0)

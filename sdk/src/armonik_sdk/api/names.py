@@ -112,6 +112,11 @@ def results_of_session(namespace: str, session: str) -> str:
     return f"{namespace}.{session}.>"
 
 
+def results_of_task(namespace: str, session: str, task: str) -> str:
+    """Keys in RESULTS of the runs of one Task."""
+    return f"{namespace}.{session}.{task}.*"
+
+
 def bucket_stream(bucket: str) -> str:
     """Stream behind a bucket."""
     return f"KV_{bucket}"

@@ -22,6 +22,7 @@ from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, Objec
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Data = TypeVar("Data", bytes, memoryview)
 
 THREADS = 16
 """Transfers at once; also the size of the connection pool."""
@@ -30,7 +31,7 @@ CHUNK = 1024 * 1024
 """Bytes of a download that are in memory at once."""
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
-_MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
+_MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "InvalidRange"})
 _FINAL = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"})
 
 
@@ -123,10 +124,7 @@ class S3Store:
                 response.close()
                 response.release_conn()
 
-        data = await self._run(f"get {ref.key}", work)
-        if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise ChecksumMismatch(f"object {ref.key} [{ref.offset or 0}, {len(data)} bytes] was altered")
-        return data
+        return checked(ref, await self._run(f"get {ref.key}", work))
 
     async def download(self, ref: ObjectRef, path: Path) -> None:
         """The bytes the reference names, streamed into a file that appears complete or not at all.
@@ -215,12 +213,31 @@ class S3Store:
         raise StoreUnavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
 
 
+def checked(ref: ObjectRef, data: Data) -> Data:
+    """The bytes themselves, when they are those that the reference names.
+
+    Raises:
+        ChecksumMismatch: they are not.
+    """
+    if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
+        raise ChecksumMismatch(f"object {ref.key} [{ref.offset or 0}, {len(data)} bytes] was altered")
+    return data
+
+
+BULKY = ("outcomes", "objects", "attempts", "children")
+"""Fields of a record that stand in its manifest when the record would be too large."""
+
+
 async def expand(store: ObjectStore, record: Record) -> Record:
     """The whole record, when it was too large for the journal.
+
+    All but the bulky fields are the record's own: an operator's note keeps the manifest of the record it is
+    written on.
 
     Raises:
         StoreUnavailable, ObjectMissing, ChecksumMismatch: its manifest cannot be read.
     """
     if record.manifest is None:
         return record
-    return Record.model_validate_json(await store.get(record.manifest))
+    whole = Record.model_validate_json(await store.get(record.manifest))
+    return record.model_copy(update={name: getattr(whole, name) for name in BULKY} | {"manifest": None})

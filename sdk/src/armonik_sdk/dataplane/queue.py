@@ -1,18 +1,23 @@
 """The work queue: at most one message a submission of a run, pulled by the agents of a Partition."""
 
+import json
+
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import ALL_QUEUED, QUEUE, RunId, consumer, consumer_filter
+from armonik_sdk.api.names import ALL_QUEUED, QUEUE, RunId, consumer
 from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE
 from armonik_sdk.dataplane.listing import subjects
 
 ALREADY_QUEUED = 10077
 """The server's error code when a subject holds its one message already."""
+_LATE = 1.0
+"""Seconds that an answer may take beyond the pull's own time."""
+_NOTHING_THERE = ("404", "408")
 
 
 async def publish_run(client: Client, run: RunId, partition: str, message: RunMessage) -> bool:
@@ -51,22 +56,40 @@ class Puller:
     """Pulls one message at a time for one Partition."""
 
     def __init__(self, client: Client, namespace: str, partition: str) -> None:
-        self._js = client.jetstream(timeout=REQUEST_TIMEOUT)
-        self._durable = consumer(namespace, partition)
-        self._filter = consumer_filter(namespace, partition)
-        self._subscription: object | None = None
+        self._client = client
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{QUEUE}.{consumer(namespace, partition)}"
 
     async def next(self, timeout: float = 2.0) -> Msg | None:
         """The next message, or None after `timeout` seconds.
 
         Short time-outs are wanted: a pull in flight stays deaf after a reconnect until it runs out.
+
+        Raises:
+            QueueUnavailable: the consumer cannot be reached.
         """
-        if self._subscription is None:
-            self._subscription = await self._js.pull_subscribe_bind(consumer=self._durable, stream=QUEUE)
+        return await self._pull({"batch": 1, "expires": int(timeout * 1e9)}, timeout + _LATE)
+
+    async def backlog(self) -> Msg | None:
+        """A message that waits already, because nobody who is idle has taken it; None when none does.
+
+        Raises:
+            QueueUnavailable: the consumer cannot be reached.
+        """
+        return await self._pull({"batch": 1, "no_wait": True}, REQUEST_TIMEOUT)
+
+    async def _pull(self, request: dict[str, object], timeout: float) -> Msg | None:
+        # A plain request, not a pull subscription: that would keep what comes too late where nobody looks.
         try:
-            messages: list[Msg] = await self._subscription.fetch(1, timeout=timeout)  # type: ignore[attr-defined]
-        except TimeoutError:
+            # Of the old style, with an inbox of its own: a queued message keeps its subject, by which the
+            # shared inbox would not find who waits for it.
+            message = await self._client.request(
+                self._subject, json.dumps(request).encode(), timeout=timeout, old_style=True
+            )
+        except UNREACHABLE as error:
+            raise QueueUnavailable(f"{self._subject} gives no answer: {error!r}") from error
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            return message
+        if status in _NOTHING_THERE:
             return None
-        except (nats.errors.Error, nats.js.errors.Error) as error:
-            raise QueueUnavailable(f"{self._durable} could not be pulled from: {error}") from error
-        return messages[0] if messages else None
+        raise QueueUnavailable(f"{self._subject} refused a pull: {message.headers}")

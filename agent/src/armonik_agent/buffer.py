@@ -1,0 +1,124 @@
+"""What has ended in a run and is not committed yet: packs go up, records follow, elements go on meanwhile."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from armonik_agent.commit import Committer
+from armonik_agent.outputs import Ended, pack
+from armonik_agent.site import Site
+from armonik_agent.transitions import Change, merged, progressed
+from armonik_sdk.api.records import Record
+from armonik_sdk.dataplane.errors import StoreUnavailable
+
+COMMIT_SECONDS = 1.0
+COMMIT_BYTES = 64 * 1024
+BUFFER_BYTES = 1024 * 1024
+"""Outputs in memory above which the next pack goes up even while a commit is under way."""
+
+
+class Buffer:
+    """Outcomes on their way into the journal, at most one commit at a time."""
+
+    def __init__(self, site: Site, committer: Committer, inline: bool) -> None:
+        """`inline` lets small outputs ride in the record."""
+        self._site, self._committer, self._inline = site, committer, inline
+        self._ended: list[Ended] = []
+        self._bytes = 0
+        self._since = 0.0
+        self._ready = Change()
+        self._commit: asyncio.Task[Record] | None = None
+        self._packs = 0
+
+    def keep(self, ended: Ended) -> None:
+        """An element has ended."""
+        self._ended.append(ended)
+        self._bytes += ended.size
+        self._since = self._since or time.monotonic()
+
+    def add(self, change: Change) -> None:
+        """Anything else that the next record shall say."""
+        self._ready = merged(self._ready, change)
+        self._since = self._since or time.monotonic()
+
+    async def go_on(self) -> None:
+        """Begin a commit if one is due; it is not waited for, and none begins while NATS is away.
+
+        Raises:
+            Fenced, StoreUnavailable: the last one failed.
+        """
+        if self._commit is not None and self._commit.done():
+            await self.settle()
+        if not self._since:
+            return
+        due = time.monotonic() - self._since >= COMMIT_SECONDS or self._bytes >= COMMIT_BYTES
+        if due and self._commit is None and self._site.connection.present.is_set():
+            self._commit = asyncio.create_task(self._append(progressed))
+        elif self._bytes >= BUFFER_BYTES:
+            await self.pack()
+
+    async def commit(self) -> Record:
+        """Commit everything now; waits for NATS as long as it takes.
+
+        Raises:
+            Fenced: the run is no longer this process's.
+            StoreUnavailable: a pack could not be uploaded; its elements are executed again.
+        """
+        await self.settle()
+        return await self._append(progressed) if self._since else self._committer.head
+
+    async def end(self, make: Callable[[Record, Change], Record]) -> Record:
+        """Append the run's last record here, with all that was packed; nothing if it has ended already.
+
+        Raises:
+            Fenced: the run is no longer this process's.
+            StoreUnavailable: the record's manifest could not be written.
+        """
+        if self._committer.head.kind.terminal:
+            return self._committer.head
+        return await self._take(make)
+
+    async def settle(self) -> None:
+        """Wait for the commit that is under way.
+
+        Raises:
+            Fenced, StoreUnavailable: it failed.
+        """
+        if self._commit is not None:
+            try:
+                await self._commit
+            finally:
+                self._commit = None
+
+    async def pack(self) -> None:
+        """Upload what is held in memory.
+
+        Raises:
+            StoreUnavailable: the object store stayed down; what was held is dropped.
+        """
+        if not self._ended:
+            return
+        ended, self._ended, self._bytes = self._ended, [], 0
+        self._packs += 1
+        key, store = f"{self._committer.prefix}/pack-{self._packs}", self._site.store
+        change = await self._site.patiently(lambda: pack(store, key, ended, self._inline))
+        self._ready = merged(self._ready, change)
+
+    async def drop(self) -> None:
+        """Forget everything: the run is somebody else's."""
+        if self._commit is not None:
+            self._commit.cancel()
+            await asyncio.gather(self._commit, return_exceptions=True)
+
+    async def _append(self, make: Callable[[Record, Change], Record]) -> Record:
+        await self.pack()
+        return await self._take(make)
+
+    async def _take(self, make: Callable[[Record, Change], Record]) -> Record:
+        change, self._ready = self._ready, Change()
+        self._since = time.monotonic() if self._ended else 0.0
+        try:
+            return await self._committer.append(lambda head: make(head, change))
+        except StoreUnavailable:
+            self._ready = merged(change, self._ready)
+            raise

@@ -1,0 +1,96 @@
+"""The folder of one run that agent and worker share, used without trusting what the worker puts there.
+
+Everything is opened below a descriptor of the folder, never through a link: a worker that replaces a file by
+a link to the agent's credentials must not have them uploaded as a result.
+"""
+
+import asyncio
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Self
+
+from armonik_agent.errors import InputUnavailable
+
+INPUT_MODE = 0o444
+"""Inputs are shared by the elements of a run, so a worker cannot change them by accident."""
+
+
+def plain_name(name: str) -> bool:
+    """Whether an id is a file name of the folder and nothing else."""
+    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0") and len(name) <= 253
+
+
+class Folder:
+    """One folder; removed with all that is in it when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True)
+        path.chmod(0o777)  # the worker may have a uid of its own; the volume is this pod's alone
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        os.close(self._fd)
+        # Errors are a worker's that still writes there; what it leaves goes with the next start, or the pod.
+        await asyncio.to_thread(shutil.rmtree, self.path, ignore_errors=True)
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        """Make a file that the worker may read; one that is there is replaced."""
+        self.remove(name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(name, flags, INPUT_MODE, dir_fd=self._fd), "wb") as file:
+            file.write(data)
+
+    def adopt(self, name: str, source: Path) -> None:
+        """Move a file of the same volume into the folder."""
+        source.chmod(INPUT_MODE)
+        os.rename(source, name, dst_dir_fd=self._fd)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a regular file; None when there is none of that name."""
+        if not plain_name(name):
+            return None
+        try:
+            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def open(self, name: str) -> int:
+        """A descriptor of a regular file, for reading.
+
+        Raises:
+            InputUnavailable: there is no regular file of that name (any more).
+        """
+        try:
+            # Without O_NONBLOCK a pipe in the file's place would hold the agent for ever.
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._fd)
+        except OSError as error:
+            raise InputUnavailable(f"{name} cannot be read from the data folder: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise InputUnavailable(f"{name} is no regular file of the data folder")
+        return fd
+
+    def read(self, name: str) -> bytes:
+        """The content of a regular file.
+
+        Raises:
+            InputUnavailable: there is no regular file of that name (any more).
+        """
+        with os.fdopen(self.open(name), "rb") as file:
+            return file.read()
+
+    def remove(self, name: str) -> None:
+        """Remove a file; none is fine."""
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            shutil.rmtree(name, dir_fd=self._fd)  # the worker made a folder of that name

@@ -1,0 +1,143 @@
+"""What elements produced: small outputs wait for the run's next pack, large ones go up at once."""
+
+import base64
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from armonik_agent.elements import Element
+from armonik_agent.transitions import Change
+from armonik_agent.worker_api import Execution
+from armonik_sdk.api.const import MAX_RESULT_INLINE_BYTES
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.messages import ManifestItem, RunMessage
+from armonik_sdk.api.names import child_name
+from armonik_sdk.api.records import ChildGroup, Outcome, Piece
+from armonik_sdk.dataplane.objects import ObjectStore
+
+PACKED_BYTES = 64 * 1024
+"""Largest output that is packed with others; a longer one is an object of its own."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An element that has ended here and is not committed yet."""
+
+    outcome: Outcome
+    outputs: dict[str, bytes | ObjectRef] = field(default_factory=dict)
+    """By name; small ones as bytes, large ones uploaded already."""
+    made: dict[str, bytes | ObjectRef] = field(default_factory=dict)
+    """By result id."""
+    children: tuple[ChildGroup, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held in memory."""
+        kept = (*self.outputs.values(), *self.made.values())
+        return sum(len(data) for data in kept if isinstance(data, bytes))
+
+
+async def collect(store: ObjectStore, prefix: str, execution: Execution) -> dict[str, bytes | ObjectRef]:
+    """What an execution has written, by result id.
+
+    Raises:
+        InputUnavailable: a file that was announced is there no more.
+        StoreUnavailable: the object store gives no usable answer.
+    """
+    return {name: await _keep(store, prefix, execution, name) for name in execution.written}
+
+
+async def _keep(store: ObjectStore, prefix: str, execution: Execution, name: str) -> bytes | ObjectRef:
+    size = execution.folder.size(name)
+    if size is not None and size <= PACKED_BYTES:
+        return execution.folder.read(name)
+    fd = execution.folder.open(name)
+    try:
+        # The open file itself, not its name, which the worker may have turned to something else meanwhile.
+        return await store.put(f"{prefix}/{uuid.uuid4().hex}", Path(f"/proc/self/fd/{fd}"))
+    finally:
+        os.close(fd)
+
+
+def by_name(
+    element: Element, data: dict[str, bytes | ObjectRef]
+) -> tuple[dict[str, bytes | ObjectRef], dict[str, bytes | ObjectRef]]:
+    """Split into implied outputs, by their name, and results with an id of their own."""
+    outputs = {element.outputs[i]: data[i] for i in data if i in element.outputs}
+    return outputs, {i: data[i] for i in data if i not in element.outputs}
+
+
+async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -> Change:
+    """Upload the kept bytes as one object and name every piece.
+
+    Raises:
+        StoreUnavailable: the object store gives no usable answer.
+    """
+    body = bytearray()
+    places: dict[str, int] = {}
+
+    def piece(data: bytes | ObjectRef) -> Piece:
+        if isinstance(data, ObjectRef):
+            place = places.setdefault(data.key, len(places))
+            return Piece(object=place, length=data.length or 0, sha256=data.sha256 or "")
+        place, offset = places.setdefault(key, len(places)), len(body)
+        body.extend(data)
+        return Piece(
+            object=place,
+            offset=offset,
+            length=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            inline=base64.b64encode(data).decode()
+            if inline and len(data) <= MAX_RESULT_INLINE_BYTES
+            else None,
+        )
+
+    outcomes = [
+        element.outcome.model_copy(
+            update={
+                "outputs": {name: piece(data) for name, data in element.outputs.items()},
+                "made": {name: piece(data) for name, data in element.made.items()},
+            }
+        )
+        for element in ended
+    ]
+    if key in places:
+        await store.put(key, bytes(body))
+    children = tuple(child for element in ended for child in element.children)
+    return Change(outcomes=tuple(outcomes), objects=tuple(places), children=children)
+
+
+async def group_children(
+    store: ObjectStore, prefix: str, message: RunMessage, index: int, items: Iterable[ManifestItem]
+) -> tuple[ChildGroup, ...]:
+    """Sub-tasks of one element, as one child Task for each partition and priority (protocol rule 16).
+
+    Raises:
+        StoreUnavailable: the object store gives no usable answer.
+    """
+    grouped: dict[tuple[str, int], list[ManifestItem]] = {}
+    for item in items:
+        options = item.options
+        place = (options.partition or "", options.priority or 0) if options else ("", 0)
+        grouped.setdefault(place, []).append(item)
+    groups = []
+    for number, ((partition, priority), members) in enumerate(sorted(grouped.items())):
+        lines = "\n".join(m.model_dump_json(by_alias=True, exclude_unset=True) for m in members)
+        key = f"{prefix}/items-{index}-{number}-{uuid.uuid4().hex[:8]}"
+        await store.put(key, lines.encode())
+        name = child_name(message.task_name or message.task, message.task, message.start, index, number)
+        groups.append(
+            ChildGroup(
+                name=name,
+                element=index,
+                group=number,
+                count=len(members),
+                items=key,
+                partition=partition,
+                priority=priority,
+            )
+        )
+    return tuple(groups)
