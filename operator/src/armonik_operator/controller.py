@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import KubeUnavailable
 from armonik_operator.folding import FoldLoop
+from armonik_operator.load import Loads, Place
 from armonik_operator.partitions import PartitionWorker
 from armonik_operator.podevents import PodEvents
 from armonik_operator.provision import Provision
@@ -37,6 +38,8 @@ from armonik_sdk.dataplane.queue import queued
 log = logging.getLogger(__name__)
 
 WORKERS = 16
+FOLLOW = 0.3
+"""Seconds after which a Partition follows its load; changes come in bursts."""
 SWEEP = 60.0
 INVENTORY = 600.0
 
@@ -47,11 +50,14 @@ class Controller:
     def __init__(self, settings: Settings, holder: str) -> None:
         self._settings = settings
         self._holder = holder
-        self._state = State(settings)
         self._queue: WorkQueue[Key] = WorkQueue(self._handle, WORKERS)
+        self._state = State(settings, Loads(time.monotonic, self._load_changed))
         self._missing: dict[str, float] = {}
         self._sweep_now = asyncio.Event()
         self._handlers: dict[str, Any] = {}
+
+    def _load_changed(self, place: Place) -> None:
+        self._queue.add_after(Key("partition", *place), FOLLOW)
 
     def on_event(self, plural: str, type_: str | None, obj: dict[str, Any]) -> None:
         """Take in what the apiserver tells about an object."""
@@ -131,23 +137,23 @@ class Controller:
         credentials = await provision.prepare()  # before all else: the servers' pods wait for it
         if self._settings.manage_crds:
             await apply_crds(kube, Path(self._settings.crds_dir))
-        loops: list[FoldLoop] = []
+        renew: list[Callable[[], None]] = [self._sweep_now.set]
 
         async def reconnected() -> None:
-            for fold_loop in loops:
-                fold_loop.reconnected.set()
-            self._sweep_now.set()
+            for each in renew:
+                each()
 
         client = await connect_nats(credentials, "operator", on_reconnected=reconnected)
         store = S3Store(credentials)
         try:
             await self._prepare_servers(client, store)
             servers = Servers(kube, client, store)
-            children = self._make_handlers(servers, provision)
+            children, partitions = self._make_handlers(servers, provision)
+            renew.append(partitions.reconnected)
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
             fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
-            loops.append(fold_loop)
-            await PodEvents(servers.kube).serve(client)
+            renew.append(fold_loop.reconnected.set)
+            await PodEvents(servers.kube, partitions.worker_down).serve(client)
             async with asyncio.TaskGroup() as group:
                 group.create_task(fold_loop.run(int(info.state.last_seq)))
                 await fold_loop.caught_up.wait()
@@ -158,9 +164,9 @@ class Controller:
         finally:
             await client.close()
 
-    def _make_handlers(self, servers: Servers, provision: Provision) -> Children:
+    def _make_handlers(self, servers: Servers, provision: Provision) -> tuple[Children, PartitionWorker]:
         tasks = TaskWorker(servers, self._state, self._queue.add)
-        partitions = PartitionWorker(servers, self._state, provision.furnish)
+        partitions = PartitionWorker(servers, self._state, self._queue.add, provision.furnish)
         self._handlers = {
             "task": tasks.handle,
             "expired": tasks.expire,
@@ -168,7 +174,7 @@ class Controller:
             "partition": partitions.handle,
             "pod": partitions.mark_gone,
         }
-        return tasks.children
+        return tasks.children, partitions
 
     async def _prepare_servers(self, client: Client, store: S3Store) -> None:
         while True:

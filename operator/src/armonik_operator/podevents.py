@@ -22,8 +22,9 @@ grace it began with.)"""
 class PodEvents:
     """Answers `worker-down` and `drained`."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, worker_down: Callable[[str, PodEvent], Awaitable[None]]) -> None:
         self._kube = kube
+        self._worker_down = worker_down
 
     async def serve(self, client: Client) -> None:
         """Listen from now on."""
@@ -42,10 +43,6 @@ class PodEvents:
                 log.warning("an event on %s was not answered; it comes again: %s", message.subject, error)
 
         return told
-
-    async def _worker_down(self, namespace: str, event: PodEvent) -> None:
-        log.info("replacing pod %s/%s: %s", namespace, event.name, event.reason)
-        await self._kube.delete(PODS, event.name, namespace, uid=event.pod)
 
     async def _drained(self, namespace: str, event: PodEvent) -> None:
         """Nothing in the pod is worth waiting for any more."""

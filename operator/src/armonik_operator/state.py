@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from armonik_operator.adapters.kube import Kube
 from armonik_operator.fold import TaskFold
+from armonik_operator.load import Loads
 from armonik_operator.settings import Settings
 from armonik_sdk.api.const import PARENT_LABEL
 from armonik_sdk.api.kinds import Partition, Session, Task
@@ -83,6 +84,8 @@ class State:
     """Caches; everything in here can be rebuilt from the apiserver and the journal."""
 
     settings: Settings
+    loads: Loads
+    """What waits for each Partition, and who works for it."""
     epoch: int = 0
     """Life of the journal: when the stream was made, in seconds; a stream made again has a higher one."""
     sessions: dict[Named, Session] = field(default_factory=dict)
@@ -165,6 +168,7 @@ class State:
         ):
             known.pop(uid, None)
         self.admitted.discard(uid)
+        self.loads.drop(uid)
 
     def fold(self, uid: str) -> TaskFold:
         """The fold of a Task, made when there is none."""

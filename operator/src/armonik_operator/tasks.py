@@ -226,6 +226,7 @@ class TaskWorker:
         fold.session = received.run.session
         record = await self._effects.apply(received, fold)
         fold.add(record, received.sequence, received.time)
+        self._state.loads.note(received.run.namespace, uid, fold.runs[received.run.start])
         if record.outcomes or record.kind.terminal:
             task = self._state.tasks.get(uid)
             self._dependents.ended(uid, fold, task.spec.total if task is not None else 0)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from armonik_operator.fold import TaskFold
-from armonik_operator.reconcile.partition import partition_plan, partition_status
 from armonik_operator.reconcile.session import session_status
 from armonik_operator.reconcile.task import Cancel, DependencyState, Needs, Readiness, plan
 from armonik_operator.status import Shown, task_status
@@ -101,26 +100,3 @@ def test_a_session_finishes_when_closed_and_over() -> None:
     assert [c.type for c in session_status(closed, [busy], NOW).conditions] == ["Ready"]
     assert session_status(closed, [over, over], NOW).conditions[0].type == "Finished"
     assert session_status(closed, [over, over], NOW).progress == "4/4"
-
-
-def pod(name: str, hash_: str, *, phase: str = "Running", ready: bool = True) -> dict[str, Any]:
-    status = {"phase": phase, "conditions": [{"type": "Ready", "status": str(ready)}]}
-    meta = {
-        "name": name,
-        "uid": name,
-        "labels": {"armonik.io/template-hash": hash_},
-        "ownerReferences": [{"uid": "pu"}],
-    }
-    return {"metadata": meta, "status": status}
-
-
-def test_pods_are_made_replaced_and_removed() -> None:
-    two = make_partition(podReserved=2)
-    assert partition_plan(two, [], "h").create == 2
-    assert partition_plan(two, [pod("a", "h"), pod("b", "h", phase="Failed")], "h").delete == (("b", "b"),)
-    replaced = partition_plan(two, [pod("a", "old"), pod("b", "old")], "h")
-    assert (len(replaced.delete), replaced.create) == (1, 1)
-    assert partition_plan(two, [pod("a", "h", ready=False), pod("b", "old")], "h").delete == ()
-    assert len(partition_plan(make_partition(), [pod("a", "h")], "h").delete) == 1
-    status = partition_status(two, [pod("a", "h")], busy=0, queued=0, refused="", now=NOW)
-    assert (status.ready_replicas, status.conditions[0].reason) == (1, "Serving")

@@ -1,105 +1,215 @@
-"""Which pods of a Partition to create and which to delete, and what its status says. Pure."""
+"""Which pods of a Partition to create, to drain and to delete, and what its status says. Pure.
 
-from dataclasses import dataclass
+A pod that may hold work is never deleted for the operator's own reasons: it is told to drain, and deleted
+when its agent says that it holds nothing more. At most a share of the pods is in motion at a time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from math import ceil
 
-from armonik_sdk.api.const import PARTITION_LABEL, TEMPLATE_HASH_LABEL, ConditionType, Reason
-from armonik_sdk.api.kinds import Partition, PartitionStatus, condition, set_condition
+from armonik_operator.load import Load
+from armonik_operator.reconcile import pods as read
+from armonik_operator.reconcile.pods import Pod, uid_of
+from armonik_sdk.api.const import PARTITION_LABEL, ConditionType, Reason
+from armonik_sdk.api.kinds import Partition, PartitionSpec, PartitionStatus, condition, set_condition
 
-Pod = dict[str, Any]
-_PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+ROLLING = 4
+"""One in so many pods is replaced at a time when the template changes."""
+REPLACING = 10
+"""One in so many pods is replaced at a time when workers are down."""
+LOOPING = 3
+"""Young pods that failed one after the other, from which on the Partition says so."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The apiserver's word against a pod of the template."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is known beside the Partition and its pods. Pods are named by UID."""
+
+    wanted_hash: str
+    """Of the template in force."""
+    load: Load = field(default_factory=Load)
+    idle: Mapping[str, float] = field(default_factory=dict)
+    """Seconds without work."""
+    draining: frozenset[str] = frozenset()
+    """Told to drain."""
+    down: frozenset[str] = frozenset()
+    """Their agents say that the worker must be replaced."""
+    lost: frozenset[str] = frozenset()
+    """Told to drain long ago, without work, and silent."""
+    refused: Refused | None = None
+    strikes: int = 0
+    """Young pods that failed one after the other."""
+    back_off: float = 0.0
+    """Seconds until failed pods may be replaced again."""
 
 
 @dataclass(frozen=True)
 class PartitionPlan:
-    """Pods to create (a number) and to delete (names and UIDs)."""
+    """What to do now."""
 
-    create: int
-    delete: tuple[tuple[str, str], ...]
-
-
-def partition_plan(partition: Partition, pods: list[Pod], wanted_hash: str) -> PartitionPlan:
-    """Keep `podReserved` pods of the wanted template; ended pods are replaced, outdated ones one by one."""
-    owned = [pod for pod in pods if _owned(pod, partition)]
-    living = [pod for pod in owned if not _leaving(pod)]
-    ended = [pod for pod in living if _ended(pod)]
-    serving = [pod for pod in living if not _ended(pod)]
-    current = [pod for pod in serving if pod["metadata"]["labels"].get(TEMPLATE_HASH_LABEL) == wanted_hash]
-    outdated = [pod for pod in serving if pod not in current]
-    target = min(partition.spec.pod_reserved, partition.spec.pod_max)
-    surplus = sorted(current, key=_ready)[: max(0, len(current) - target)]
-    replaced: list[Pod] = []
-    if outdated and (len(serving) > target or not any(not _ready(pod) for pod in current)):
-        replaced = sorted(outdated, key=_ready)[:1]
-    gone = [*ended, *surplus, *replaced]
-    room = target - (len(serving) - len(surplus) - len(replaced))
-    names = tuple((pod["metadata"]["name"], pod["metadata"]["uid"]) for pod in gone)
-    return PartitionPlan(max(0, room), names)
+    create: int = 0
+    delete: tuple[Pod, ...] = ()
+    drain: tuple[Pod, ...] = ()
+    again: float | None = None
+    """Seconds after which something is due, if nothing else happens."""
 
 
-def partition_status(
-    partition: Partition, pods: list[Pod], *, busy: int, queued: int, refused: str, now: datetime
-) -> PartitionStatus:
-    """Counts and the condition Ready. `refused` is the apiserver's word against the template, if any."""
-    serving = [p for p in pods if _owned(p, partition) and not _leaving(p) and not _ended(p)]
-    ready = sum(1 for pod in serving if _ready(pod))
-    ok, reason, message = _verdict(partition, serving, ready, refused)
-    old = partition.status.conditions if partition.status else []
-    new = condition(
-        ConditionType.READY, ok, reason, message, generation=partition.metadata.generation, now=now
+def wanted_pods(spec: PartitionSpec, load: Load) -> int:
+    """As many pods as there are runs for their slots, between the floor and the maximum."""
+    runs = load.runs + sum(load.owners.values())
+    return min(spec.pod_max, max(spec.pod_reserved, ceil(runs / spec.slots_per_pod)))
+
+
+def partition_plan(partition: Partition, pods: list[Pod], seen: Observed) -> PartitionPlan:
+    """Follow the load, replace what failed, bring a new template in; never stop a pod that works."""
+    spec, want = partition.spec, wanted_pods(partition.spec, seen.load)
+    living = [pod for pod in pods if read.owned(pod, partition) and not read.leaving(pod)]
+    failed = [pod for pod in living if read.ended(pod)]
+    serving = [pod for pod in living if not read.ended(pod)]
+    staying = [pod for pod in serving if uid_of(pod) not in seen.draining]
+    down = _down(pods, serving, staying, seen)
+    staying = [pod for pod in staying if pod not in down]
+    surplus, again = _surplus(spec, want, staying, seen)
+    staying = [pod for pod in staying if pod not in surplus]
+    outdated = _outdated(spec, want, serving, staying, seen)
+    staying = [pod for pod in staying if pod not in outdated]
+    leave = [*surplus, *outdated]
+    idle = [pod for pod in leave if not read.started(pod)]
+    create = _create(spec, want, len(serving) - len(idle) - len(down), staying, seen)
+    if seen.back_off > 0 and (down or want > len(staying)):
+        again = min(again or seen.back_off, seen.back_off)
+    return PartitionPlan(
+        create=create,
+        delete=(*failed, *down, *idle, *(pod for pod in serving if uid_of(pod) in seen.lost)),
+        drain=tuple(pod for pod in leave if pod not in idle),
+        again=again,
     )
+
+
+def _down(pods: list[Pod], serving: list[Pod], staying: list[Pod], seen: Observed) -> list[Pod]:
+    """Pods whose worker must be replaced, so many that few are missing at a time."""
+    if seen.back_off > 0:
+        return []
+    down = [pod for pod in staying if uid_of(pod) in seen.down]
+    fresh = [pod for pod in staying if pod not in down and not read.ready(pod)]
+    moving = len(fresh) + sum(1 for pod in pods if read.leaving(pod) and uid_of(pod) in seen.down)
+    return down[: max(0, max(1, len(serving) // REPLACING) - moving)]
+
+
+def _surplus(
+    spec: PartitionSpec, want: int, staying: list[Pod], seen: Observed
+) -> tuple[list[Pod], float | None]:
+    """Pods that are not needed: at once above the maximum, else after their time without work."""
+    spare = sorted((pod for pod in staying if not _busy(pod, seen)), key=lambda pod: _keep(pod, seen))
+    busy = sorted((pod for pod in staying if _busy(pod, seen)), key=lambda pod: _keep(pod, seen))
+    above = max(0, len(staying) - spec.pod_max)
+    chosen = [*spare, *busy][:above]
+    current, outdated = _by_template([pod for pod in staying if pod not in chosen], seen)
+    # While a new template comes in, pods beyond the wanted number are there on purpose.
+    many = len(current) if outdated else len(staying) - above
+    left = [pod for pod in spare if pod in current][: max(0, many - want)]
+    due = [pod for pod in left if seen.idle.get(uid_of(pod), 0.0) >= spec.idle_seconds]
+    waits = [spec.idle_seconds - seen.idle.get(uid_of(pod), 0.0) for pod in left if pod not in due]
+    return [*chosen, *due], min(waits) if waits else None
+
+
+def _outdated(
+    spec: PartitionSpec, want: int, serving: list[Pod], staying: list[Pod], seen: Observed
+) -> list[Pod]:
+    """Pods of an older template that can be spared: as pods of the new one serve, a share at a time."""
+    current, outdated = _by_template(staying, seen)
+    if not outdated or seen.refused is not None:
+        return []
+    useless = [pod for pod in outdated if not read.started(pod)]
+    useful = sorted((pod for pod in outdated if pod not in useless), key=lambda pod: _keep(pod, seen))
+    serves = sum(1 for pod in current if read.ready(pod))
+    spare = max(0, serves + len(useful) - want)
+    if not spare and len(serving) - len(useless) >= spec.pod_max:  # no room for one more beside them
+        moving = len(current) - serves + len(serving) - len(staying)
+        spare = max(0, _share(want) - moving)
+    return [*useless, *useful[:spare]]
+
+
+def _create(spec: PartitionSpec, want: int, standing: int, staying: list[Pod], seen: Observed) -> int:
+    current, outdated = _by_template(staying, seen)
+    fresh = [pod for pod in current if not read.ready(pod)]
+    hopeless = sum(1 for pod in fresh if read.trouble(pod))
+    if seen.refused is not None or seen.back_off > 0 or hopeless > len(current) // REPLACING:
+        return 0
+    missing = min(want - len(current), spec.pod_max - standing)
+    if outdated and want <= len(staying):  # nothing is missing but the new template
+        missing = min(missing, _share(want) - len(fresh))
+    elif outdated:
+        missing = min(missing, max(want - len(staying), _share(want) - len(fresh)))
+    return max(0, missing)
+
+
+def _by_template(staying: list[Pod], seen: Observed) -> tuple[list[Pod], list[Pod]]:
+    current = [pod for pod in staying if read.made_from(pod) == seen.wanted_hash]
+    return current, [pod for pod in staying if pod not in current]
+
+
+def _share(want: int) -> int:
+    return max(1, want // ROLLING)
+
+
+def _busy(pod: Pod, seen: Observed) -> bool:
+    return uid_of(pod) in seen.load.owners
+
+
+def _keep(pod: Pod, seen: Observed) -> tuple[bool, bool, float]:
+    """Order in which pods may go: useless ones, then of an older template, then the longest idle."""
+    return (
+        read.ready(pod),
+        read.made_from(pod) == seen.wanted_hash,
+        -seen.idle.get(uid_of(pod), 0.0),
+    )
+
+
+def partition_status(partition: Partition, pods: list[Pod], seen: Observed, now: datetime) -> PartitionStatus:
+    """Counts and the condition Ready."""
+    serving = [p for p in pods if read.owned(p, partition) and not read.leaving(p) and not read.ended(p)]
+    ok, reason, message = _verdict(partition.spec, serving, seen)
+    generation = partition.metadata.generation
+    old = partition.status.conditions if partition.status else []
+    new = condition(ConditionType.READY, ok, reason, message, generation=generation, now=now)
     return PartitionStatus(
-        observed_generation=partition.metadata.generation,
+        observed_generation=generation,
         replicas=len(serving),
-        ready_replicas=ready,
-        busy_replicas=busy,
-        queued=queued,
+        ready_replicas=sum(1 for pod in serving if read.ready(pod)),
+        busy_replicas=sum(1 for pod in serving if _busy(pod, seen)),
+        queued=seen.load.elements,
         selector=f"{PARTITION_LABEL}={partition.metadata.name}",
         conditions=set_condition(old, new),
     )
 
 
-def _verdict(partition: Partition, pods: list[Pod], ready: int, refused: str) -> tuple[bool, Reason, str]:
-    if refused:
-        return False, Reason.TEMPLATE_INVALID, refused
-    if ready:
-        return True, Reason.SERVING, ""
-    if min(partition.spec.pod_reserved, partition.spec.pod_max) == 0:
-        return True, Reason.SCALED_TO_ZERO, "no pods are asked for (spec.podReserved)"
-    for pod in pods:
-        for entry in _waiting(pod):
-            text = str(entry.get("message") or entry["reason"])
-            if entry["reason"] in _PULL:
-                return False, Reason.IMAGE_PULL_FAILED, text
-            if entry["reason"] == "CrashLoopBackOff":
-                return False, Reason.WORKER_CRASH_LOOPING, text
-        for fact in pod.get("status", {}).get("conditions", []):
-            if fact["type"] == "PodScheduled" and fact.get("reason") == "Unschedulable":
-                return False, Reason.UNSCHEDULABLE, str(fact.get("message", ""))
+def _verdict(spec: PartitionSpec, serving: list[Pod], seen: Observed) -> tuple[bool, Reason, str]:
+    if seen.refused is not None:
+        return False, seen.refused.reason, seen.refused.message
+    current = [pod for pod in serving if read.made_from(pod) == seen.wanted_hash]
+    troubles = [found for pod in current if (found := read.trouble(pod)) is not None]
+    if any(read.ready(pod) for pod in current):
+        first = f": {troubles[0][0]}: {troubles[0][1]}" if troubles else ""
+        return True, Reason.SERVING, f"{len(troubles)} of {len(current)} pods{first}" if first else ""
+    if troubles:
+        return False, *troubles[0]
+    if seen.strikes >= LOOPING:
+        text = f"{seen.strikes} pods failed soon after their start, one after the other"
+        return False, Reason.WORKER_CRASH_LOOPING, text
+    if any(read.ready(pod) for pod in serving):
+        return True, Reason.SERVING, "pods of the new template are starting"
+    if wanted_pods(spec, seen.load) == 0:
+        text = "there is no work, and no pods are asked for without (spec.podReserved)"
+        return True, Reason.SCALED_TO_ZERO, text if spec.pod_max else "stopped (spec.podMax is 0)"
     return False, Reason.STARTING, "pods are starting"
-
-
-def _waiting(pod: Pod) -> list[dict[str, Any]]:
-    status = pod.get("status", {})
-    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    states = [container.get("state", {}).get("waiting") for container in containers]
-    return [state for state in states if state and state.get("reason")]
-
-
-def _owned(pod: Pod, partition: Partition) -> bool:
-    owners = pod["metadata"].get("ownerReferences", [])
-    return any(owner["uid"] == partition.metadata.uid for owner in owners)
-
-
-def _leaving(pod: Pod) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
-
-
-def _ended(pod: Pod) -> bool:
-    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
-
-
-def _ready(pod: Pod) -> bool:
-    facts = pod.get("status", {}).get("conditions", [])
-    return any(fact["type"] == "Ready" and fact["status"] == "True" for fact in facts)

@@ -1,5 +1,6 @@
 """Streams, buckets and consumers; only the operator makes them, with settings that stand nowhere else."""
 
+import contextlib
 from datetime import datetime
 from typing import Any
 
@@ -90,6 +91,14 @@ async def ensure_consumer(client: Client, namespace: str, partition: str, band: 
             max_waiting=MAX_WAITING,
         ),
     )
+
+
+async def delete_consumer(client: Client, namespace: str, partition: str, band: int = DEFAULT_BAND) -> None:
+    """Delete that consumer; an absent one is fine. What is queued stays."""
+    with contextlib.suppress(nats.js.errors.NotFoundError):
+        await client.jetstream(timeout=_REQUEST_TIMEOUT).delete_consumer(
+            QUEUE, consumer(namespace, partition, band)
+        )
 
 
 async def journal_created(client: Client) -> datetime:

@@ -1,0 +1,99 @@
+"""What a pod's object tells. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from armonik_sdk.api.const import AGENT_CONTAINER, TEMPLATE_HASH_LABEL, Reason
+from armonik_sdk.api.kinds import Partition
+
+Pod = dict[str, Any]
+_PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CRASH = "CrashLoopBackOff"
+
+
+def uid_of(pod: Pod) -> str:
+    """UID."""
+    return str(pod["metadata"]["uid"])
+
+
+def owned(pod: Pod, partition: Partition) -> bool:
+    """Whether this very Partition made it."""
+    owners = pod["metadata"].get("ownerReferences", [])
+    return any(owner["uid"] == partition.metadata.uid for owner in owners)
+
+
+def made_from(pod: Pod) -> str:
+    """Hash of the template."""
+    return str(pod["metadata"].get("labels", {}).get(TEMPLATE_HASH_LABEL, ""))
+
+
+def leaving(pod: Pod) -> bool:
+    """Whether it is being deleted."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def ended(pod: Pod) -> bool:
+    """Whether its containers have ended for good: evicted, say, or its node is gone."""
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def ready(pod: Pod) -> bool:
+    """Whether the agent says that both it and the worker are."""
+    return _fact(pod, "Ready").get("status") == "True"
+
+
+def started(pod: Pod) -> bool:
+    """Whether its agent may have taken work: it runs, or has run."""
+    containers = pod.get("status", {}).get("containerStatuses", [])
+    agents = [entry for entry in containers if entry.get("name") == AGENT_CONTAINER]
+    return any("waiting" not in entry.get("state", {"waiting": {}}) for entry in agents) or ready(pod)
+
+
+def crashed(pod: Pod) -> bool:
+    """Whether it ended, or its worker was started again at least once."""
+    workers = pod.get("status", {}).get("initContainerStatuses", [])
+    return ended(pod) or any(entry.get("restartCount", 0) > 0 for entry in workers)
+
+
+def age(pod: Pod, now: datetime) -> float:
+    """Seconds since it was created."""
+    return _since(pod["metadata"].get("creationTimestamp"), now)
+
+
+def ready_for(pod: Pod, now: datetime) -> float:
+    """Seconds since it became ready; 0 when it is not."""
+    return _since(_fact(pod, "Ready").get("lastTransitionTime"), now) if ready(pod) else 0.0
+
+
+def trouble(pod: Pod) -> tuple[Reason, str] | None:
+    """Why it does not become ready, when waiting alone will not help; the words are Kubernetes'."""
+    if ready(pod):
+        return None
+    name = pod["metadata"]["name"]
+    for container, entry in _waiting(pod):
+        text = f"{name}: {container}: {entry.get('message') or entry['reason']}"
+        if entry["reason"] in _PULL:
+            return Reason.IMAGE_PULL_FAILED, text
+        if entry["reason"] == _CRASH or entry["reason"] in _CONFIG:
+            return Reason.WORKER_CRASH_LOOPING, text
+    scheduled = _fact(pod, "PodScheduled")
+    if scheduled.get("reason") == "Unschedulable":
+        return Reason.UNSCHEDULABLE, f"{name}: {scheduled.get('message', '')}"
+    return None
+
+
+def _fact(pod: Pod, type_: str) -> dict[str, Any]:
+    facts = pod.get("status", {}).get("conditions", [])
+    return next((fact for fact in facts if fact["type"] == type_), {})
+
+
+def _since(stamp: str | None, now: datetime) -> float:
+    return max(0.0, (now - datetime.fromisoformat(stamp)).total_seconds()) if stamp else 0.0
+
+
+def _waiting(pod: Pod) -> list[tuple[str, dict[str, Any]]]:
+    status = pod.get("status", {})
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    found = [(str(entry.get("name")), entry.get("state", {}).get("waiting")) for entry in containers]
+    return [(name, state) for name, state in found if state and state.get("reason")]
