@@ -34,7 +34,7 @@ AT_ONCE = 10
 YOUNG = 60.0
 """Age in seconds below which a failing pod counts against its Partition."""
 MAX_BACK_OFF = 60.0
-PATIENCE = 60.0
+PATIENCE = 20.0
 """Seconds that an agent without work has to say that it is drained."""
 DOWN_FOR = 45.0
 """Seconds that `worker-down` holds; agents repeat it more often while it does."""
