@@ -73,11 +73,13 @@ def task(namespace: str, name: str, of: str, **spec: Any) -> Object:
     return _object("Task", namespace, name, {"session": of, **spec})
 
 
-def lab_partition(namespace: str, name: str, pods: int = 1) -> Object:
+def lab_partition(namespace: str, name: str, pods: int = 1, *, memory: str = "") -> Object:
     """A Partition of the tests' worker, from the same place as the release's own images."""
     values = json.loads(helm("get", "values", RELEASE, "--all", "--output", "json"))
     registry = values["global"]["imageRegistry"]
-    worker = {"image": f"{registry}/armonik-worker-lab:dev", "imagePullPolicy": "IfNotPresent"}
+    worker: Object = {"image": f"{registry}/armonik-worker-lab:dev", "imagePullPolicy": "IfNotPresent"}
+    if memory:
+        worker["resources"] = {"limits": {"memory": memory}}
     template = {"spec": {"terminationGracePeriodSeconds": 10, "worker": worker}}
     return _object("Partition", namespace, name, {"podReserved": pods, "podMax": pods, "template": template})
 

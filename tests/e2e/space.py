@@ -44,6 +44,19 @@ class Space:
         apply(task(self.namespace, name, of, options=options, **spec))
         return str(self.get(name)["metadata"]["uid"])
 
+    def session(self, name: str, partition: str = PARTITION) -> None:
+        """Apply one more Session."""
+        apply(session(self.namespace, name, partition))
+
+    def partition(self, name: str, pods: int = 1) -> None:
+        """Apply one more Partition of the lab worker."""
+        apply(lab_partition(self.namespace, name, pods))
+
+    def patch(self, name: str, spec: Object, kind: str = "tasks.armonik.io") -> None:
+        """Change its spec."""
+        words = ("--namespace", self.namespace, "--type=merge", "--patch", json.dumps({"spec": spec}))
+        kubectl("patch", kind, name, *words)
+
     def get(self, name: str, kind: str = "tasks.armonik.io") -> Object:
         """An object as it stands."""
         found: Object = json.loads(
@@ -110,11 +123,13 @@ _SPEC = {
 
 
 @contextmanager
-def space(prefix: str, *, pods: int = 1) -> Iterator[Space]:
+def space(prefix: str, *, pods: int = 1, memory: str = "") -> Iterator[Space]:
     """A fresh namespace whose pods serve. In the end its sessions must go; the rest goes by itself."""
     with fresh_namespace(prefix, wait=False) as namespace:
         here = Space(namespace)
-        apply(lab_partition(namespace, PARTITION, pods), session(namespace, SESSION, PARTITION))
+        apply(
+            lab_partition(namespace, PARTITION, pods, memory=memory), session(namespace, SESSION, PARTITION)
+        )
         here.ready("session", SESSION)
         here.ready("partition", PARTITION)
         words = (f"partitions.armonik.io/{PARTITION}", "--namespace", namespace, "--timeout=90s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from release import Object, apply, kill_operator, kubectl, lab_partition, objects, session, stopped, until
+from release import Object, apply, kill_operator, lab_partition, objects, session, stopped, until
 from space import PARTITION, Space, space
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -49,8 +48,8 @@ def test_a_partition_that_is_not_the_sessions(here: Space) -> None:
     uid = here.submit("foreign", of="narrow", payload={"inline": "c"}, options={"partition": PARTITION})
     _parked(here, "foreign", "PartitionNotInSession", PARTITION, "narrow", "foreign")
     _nothing_queued(here, uid)
-    patch = {"spec": {"partitions": ["foreign", PARTITION], "taskDefaults": {"partition": "foreign"}}}
-    _patch(here, "session.armonik.io", "narrow", patch)
+    spec = {"partitions": ["foreign", PARTITION], "taskDefaults": {"partition": "foreign"}}
+    here.patch("narrow", spec, "session.armonik.io")
     _runs(here, "foreign", "c")
 
 
@@ -171,7 +170,3 @@ def _runs(here: Space, name: str, result: str) -> None:
     task, _ = here.end(name)
     assert task["status"]["results"][0]["inline"] == result
     assert not [c for c in task["status"]["conditions"] if c["type"] == "Ready"]
-
-
-def _patch(here: Space, kind: str, name: str, patch: Object) -> None:
-    kubectl("patch", kind, name, "--namespace", here.namespace, "--type=merge", "--patch", json.dumps(patch))

@@ -9,6 +9,9 @@ Options (all text): `mode`, and what the mode takes.
 - `extra`: a result of its own with the text `text` beside the expected ones, which carry its id
 - `crash`: the process ends at once, without an answer; with `until` only while that file is missing, which it
   makes first, so the next execution in the same pod echoes
+- `abort`: the process aborts
+- `memory`: takes memory until it is stopped
+- `stubborn`: sleeps `seconds`, deaf to every signal that can be ignored
 - `raise`: an exception leaves the processing function
 - `error`: returns an error with the text `message`
 - `silent`: success without a result
@@ -17,11 +20,14 @@ Options (all text): `mode`, and what the mode takes.
   this task's own outputs; with `then: "error"` or `then: "raise"` it fails after that
 - `hostile`: looks for what is not its own: files, processes, servers (`nats`, `s3`, `object`, `namespace` say
   where); the result is all it could read
+- with `code`, whatever the mode: the call is answered with that gRPC status
 - `swap`: puts a link to `target` in the place of its result after it told the agent of it
 """
 
+import ctypes
 import json
 import os
+import signal
 import socket
 import ssl
 import time
@@ -32,8 +38,10 @@ from pathlib import Path
 
 import grpc
 from armonik.common import Output, TaskDefinition, TaskOptions
+from armonik.common.channel import create_channel
 from armonik.protogen.common.agent_common_pb2 import NotifyResultDataRequest
 from armonik.worker import TaskHandler, armonik_worker
+from armonik.worker.worker import ArmoniKWorker
 
 
 @armonik_worker()
@@ -56,6 +64,17 @@ def lab(task: TaskHandler) -> Output:
         case "crash":
             if _first(options.get("until", "")):
                 os._exit(17)
+            return _send(task, task.payload)
+        case "abort":
+            os.abort()
+        case "memory":
+            hoard = []
+            while True:
+                hoard.append(b"x" * (1 << 24))
+        case "stubborn":
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                ctypes.CDLL(None).signal(int(number), 1)  # SIG_IGN, from a thread that Python would refuse
+            time.sleep(float(options.get("seconds", "1")))
             return _send(task, task.payload)
         case "raise":
             raise RuntimeError(options.get("message", "asked to raise"))
@@ -250,5 +269,15 @@ def _greet(address: str) -> str:
         return said.decode("latin-1")
 
 
+class _Answering(ArmoniKWorker):  # type: ignore[misc]
+    """The published worker, but for tasks that ask for a status in place of an answer."""
+
+    def Process(self, request, context):  # noqa: N802 - the service's name
+        if code := request.task_options.options.get("code"):
+            context.abort(grpc.StatusCode[code], "asked to answer so")
+        return super().Process(request, context)
+
+
 if __name__ == "__main__":
-    lab.run()
+    with create_channel(lab.agent_endpoint, options=lab.channel_options) as channel:
+        _Answering(channel, lab.processor, logger=lab.logger).start(lab.worker_endpoint)
