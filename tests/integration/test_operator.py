@@ -14,7 +14,7 @@ import pytest
 from nats.aio.client import Client
 from servers import free_port
 
-from armonik_operator.adapters.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS, Kind, Kube
+from armonik_operator.adapters.kube import LEASES, PARTITIONS, PODS, SECRETS, SESSIONS, TASKS, Kind, Kube
 from armonik_operator.errors import NotFound
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import RESULTS, RunId
@@ -214,6 +214,8 @@ async def test_many_elements_survive_a_restart_and_a_cancel(
     agent = FakeAgent(nats_client, namespace, S3Store(credentials))
     done = await agent.compute()
     assert operator.stop() == 0
+    given_back = await kube.get(LEASES, "armonik-operator", namespace)
+    assert given_back["spec"]["holderIdentity"] == ""
     done_as_well = await agent.compute()
     operator.start()
     seen = await until(kube, TASKS, "many", namespace, lambda o: o["status"]["elements"]["succeeded"] == 20)

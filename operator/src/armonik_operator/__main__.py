@@ -22,12 +22,33 @@ async def serve(settings: Settings) -> int:
     """Run until told to stop; the exit code is not 0 when the operator ended by itself."""
     identity = os.environ.get("POD_NAME") or f"local-{os.getpid()}"
     controller = Controller(settings, identity)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    asked, stop, ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def take_signals() -> None:
+        """Kopf takes them too, when it starts: ours come after, so that the work ends before kopf."""
+        for _ in range(2):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, asked.set)
+            await ready.wait()
+
+    taking = asyncio.create_task(take_signals())
     work = asyncio.create_task(controller.run())
-    work.add_done_callback(lambda _: stop.set())
+    work.add_done_callback(lambda _: asked.set())
+
+    async def end() -> int:
+        """End the work, then kopf: at its own end kopf cancels every task that it finds."""
+        await asked.wait()
+        failed = work.done()
+        work.cancel()
+        (result,) = await asyncio.gather(work, return_exceptions=True)
+        stop.set()
+        if failed:
+            log.critical("the operator ends: %r", result, exc_info=result or None)
+        elif isinstance(result, Exception):
+            log.warning("the operator's work ended with an error: %r", result, exc_info=result)
+        return 1 if failed else 0
+
+    ending = asyncio.create_task(end())
     try:
         await kopf.operator(
             registry=make_registry(controller),
@@ -36,17 +57,16 @@ async def serve(settings: Settings) -> int:
             clusterwide=not settings.watch_namespaces,
             namespaces=settings.watch_namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+            ready_flag=ready,
             stop_flag=stop,
         )
     except TimeoutError:
         # On Python 3.11 kopf's queues may time out in the moment in which they are cancelled.
         log.warning("kopf ended with a time-out", exc_info=True)
-    failed = work.done()
-    work.cancel()
-    results = await asyncio.gather(work, return_exceptions=True)
-    if failed:
-        log.critical("the operator ends: %r", results[0], exc_info=results[0] or None)
-    return 1 if failed else 0
+    finally:
+        taking.cancel()
+        asked.set()
+    return await ending
 
 
 def main() -> int:

@@ -126,10 +126,8 @@ class Controller:
             async with asyncio.TaskGroup() as group:
                 group.create_task(lease.keep(kube, settings.namespace, settings.lease, self._holder))
                 group.create_task(self._serve(kube))
-        except asyncio.CancelledError:
-            await lease.release(kube, settings.namespace, settings.lease, self._holder)
-            raise
         finally:
+            await lease.release(kube, settings.namespace, settings.lease, self._holder)
             await kube.close()
 
     async def _serve(self, kube: Kube) -> None:
