@@ -22,7 +22,6 @@ from armonik_sdk.client import (
     ResultAborted,
     TaskHandle,
     WaitTimeout,
-    handles,
     link,
 )
 from armonik_sdk.client import (
@@ -210,9 +209,8 @@ async def test_a_failed_element_is_told_after_what_came_with_it(
 
 
 async def test_a_result_handed_to_a_sub_task_is_awaited_beyond_the_end_of_its_task(
-    client: Client, nats_client: NatsClient, kube: Kube, store: S3Store, monkeypatch: pytest.MonkeyPatch
+    client: Client, nats_client: NatsClient, kube: Kube, store: S3Store
 ) -> None:
-    monkeypatch.setattr(handles, "LOOK_SECONDS", 0.05)
     session = await client.create_session("demo")
     task = await session.submit("7")
     handed = task.output()
@@ -220,12 +218,13 @@ async def test_a_result_handed_to_a_sub_task_is_awaited_beyond_the_end_of_its_ta
     await commit(nats_client, task, 0, RunResults(sequence=1, end=1, outcomes=(given,), done=True))
     await finish(kube, task, "Succeeded")
     with pytest.raises(WaitTimeout):
-        await handed.result(1.0)
+        await handed.result(3.0)
+    waiting = asyncio.create_task(handed.result(WAIT))
     await store.put("child", b"49")
     entry = ResultEntry(state=ResultState.COMPLETED, ref={"key": "child", "offset": 0, "length": 2})
     key = result_key(client.namespace, session.uid, handed.id)
     await Bucket(nats_client, RESULTS, ResultEntry).put(key, entry)
-    assert await handed.result(WAIT) == b"49"
+    assert await waiting == b"49"
 
 
 async def test_waiting_ends_with_the_condition(client: Client, kube: Kube) -> None:

@@ -28,7 +28,7 @@ def test_a_run_that_is_done_is_not_read_again() -> None:
     tally = Tally(4)
     tally.take(0, RunResults(sequence=1, end=2, outcomes=ended(0, 1), done=True))
     tally.take(2, RunResults(sequence=2, end=4, outcomes=ended(2)))
-    assert tally.unfinished({0, 2}) == {2}
+    assert tally.unfinished({0: None, 2: b"told"}) == {2: b"told"}
 
 
 @given(st.sets(st.integers(0, 12)), st.integers(0, 12))

@@ -14,7 +14,7 @@ from armonik_sdk.api.names import result_id
 from armonik_sdk.api.records import Outcome, RunResults
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import ResultAborted
-from armonik_sdk.client.link import Hints, Link
+from armonik_sdk.client.link import Link, News
 from armonik_sdk.client.resolve import Found, Undecided, of_outcome, plan_reads
 
 Order = Literal["completion", "index"]
@@ -24,13 +24,21 @@ Item = tuple[int, bytes]
 Located = tuple[int, "Found | Undecided | ResultAborted"]
 """Index of the element, and where its output is or why not; HANDED where a sub-task shall make it."""
 
+Changed = dict[int, bytes | None]
+"""Runs by first element, with their entries if these were told."""
+
 RUNS_AT_ONCE: Final = 32
 """Runs whose entries are read together."""
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Most bytes of results in memory beside those in the caller's hands, but for a single larger result."""
-LOOK_SECONDS: Final = 2.0
-"""How long a wait trusts in being told; then it looks itself, and twice as long after each look in vain."""
+FIRST_LOOK_SECONDS: Final = 0.1
+"""How long a wait trusts in being told; then it looks itself, and four times as long after each look in vain.
+
+Short at first: what was published while the subscription was made is told to nobody.
+"""
 MOST_LOOK_SECONDS: Final = 16.0
+ASK_SECONDS: Final = 1.0
+"""A wait that trusts so long asks the apiserver as well whether the Task has ended."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,22 @@ class Owner:
     """Waits for an output that the element handed to a sub-task."""
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long to trust in being told."""
+
+    seconds: float = FIRST_LOOK_SECONDS
+
+    @property
+    def asks(self) -> bool:
+        """Whether the apiserver is asked as well."""
+        return self.seconds >= ASK_SECONDS
+
+    def longer(self) -> "Patience":
+        """After a look in vain."""
+        return Patience(min(MOST_LOOK_SECONDS, 4 * self.seconds))
+
+
 class Tally:
     """Which elements were taken."""
 
@@ -79,9 +103,9 @@ class Tally:
             self._done.add(start)
         return fresh
 
-    def unfinished(self, starts: Iterable[int]) -> set[int]:
-        """Those runs that may have more."""
-        return {start for start in starts if start not in self._done}
+    def unfinished(self, runs: Changed) -> Changed:
+        """Those that may have more."""
+        return {start: content for start, content in runs.items() if start not in self._done}
 
     @property
     def missing(self) -> int:
@@ -92,18 +116,18 @@ class Tally:
 class Looking:
     """Waits for news of the Task's runs, and looks itself when there are none."""
 
-    def __init__(self, link: Link, wanted: Wanted, owner: Owner, hints: Hints, deadline: Deadline) -> None:
+    def __init__(self, link: Link, wanted: Wanted, owner: Owner, news: News, deadline: Deadline) -> None:
         self._link, self._wanted, self._owner = link, wanted, owner
-        self._hints, self._deadline = hints, deadline
-        self._patience = LOOK_SECONDS
+        self._news, self._deadline = news, deadline
+        self._patience = Patience()
         self._finished = False
 
-    async def all(self) -> set[int]:
-        """First elements of all runs that have an entry."""
-        return set(map(self._start, await self._link.run_keys(f"{self._wanted.prefix}*")))
+    async def all(self) -> Changed:
+        """All runs that have an entry."""
+        return {self._start(key): None for key in await self._link.run_keys(f"{self._wanted.prefix}*")}
 
-    async def news(self, missing: int) -> set[int]:
-        """First elements of runs that changed, or of all that there are.
+    async def changed(self, missing: int) -> Changed:
+        """Runs that changed, or all that there are.
 
         Raises:
             ResultAborted: the Task has finished without the output of element `missing`.
@@ -111,17 +135,19 @@ class Looking:
         """
         if self._finished:
             raise await self._owner.aborted(self._wanted.id(missing))
-        seconds = self._deadline.left(self._patience, f"results of task {self._wanted.task}")
-        if changed := await self._hints.next(seconds):
-            self._patience = LOOK_SECONDS
-            return set(map(self._start, changed))
-        self._patience = min(MOST_LOOK_SECONDS, self._patience * 2)
-        self._finished = await self._owner.finished()
+        seconds = self._deadline.left(self._patience.seconds, f"results of task {self._wanted.task}")
+        if changed := await self._news.next(seconds):
+            self._patience = Patience(ASK_SECONDS)
+            return {self._start(key): content for key, content in changed.items()}
+        if self._patience.asks:
+            self._finished = await self._owner.finished()
+        self._patience = self._patience.longer()
         return await self.all()
 
-    async def runs(self, starts: Iterable[int]) -> dict[int, RunResults]:
+    async def runs(self, starts: Changed) -> dict[int, RunResults]:
         """The entries of these runs, by first element."""
-        found = await self._link.runs(f"{self._wanted.prefix}{start}" for start in starts)
+        prefix = self._wanted.prefix
+        found = await self._link.runs({f"{prefix}{start}": content for start, content in starts.items()})
         return {self._start(key): run for key, run in found.items()}
 
     def _start(self, key: str) -> int:
@@ -137,8 +163,8 @@ async def collect(
         ResultAborted: an element ended without it.
         WaitTimeout: the time is over.
     """
-    async with link.hints(f"{wanted.prefix}*") as hints:
-        looking = Looking(link, wanted, owner, hints, deadline)
+    async with link.news(f"{wanted.prefix}*") as news:
+        looking = Looking(link, wanted, owner, news, deadline)
         found = _by_index(looking, wanted) if order == "index" else _by_completion(looking, wanted)
         late: list[int] = []
         async for located in found:
@@ -162,9 +188,9 @@ async def _by_completion(looking: Looking, wanted: Wanted) -> AsyncIterator[list
     waiting = await looking.all()
     while tally.left:
         if not waiting:
-            waiting = tally.unfinished(await looking.news(tally.missing))
+            waiting = tally.unfinished(await looking.changed(tally.missing))
             continue
-        batch = [waiting.pop() for _ in range(min(RUNS_AT_ONCE, len(waiting)))]
+        batch = dict(waiting.popitem() for _ in range(min(RUNS_AT_ONCE, len(waiting))))
         located: list[Located] = []
         for start, run in (await looking.runs(batch)).items():
             located += _locate(wanted, run, tally.take(start, run))
@@ -178,16 +204,16 @@ async def _by_index(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Loca
     known = await looking.all()
     while index < wanted.total:
         if start not in known:
-            known |= await looking.news(index)
+            known |= await looking.changed(index)
             continue
-        known = {at for at in known if at >= start}
+        known = {at: content for at, content in known.items() if at >= start}
         batch = heapq.nsmallest(RUNS_AT_ONCE, known)
-        runs = await looking.runs(batch)
+        runs = await looking.runs({at: known[at] for at in batch})
         located: list[Located] = []
         for at in batch:
             if at != start:
                 break
-            known.discard(at)
+            del known[at]
             if (run := runs.get(at)) is None:
                 break
             ready = in_line(run.outcomes, index)

@@ -25,7 +25,7 @@ from armonik_sdk.api.kinds import (
 from armonik_sdk.api.kinds.status import Status
 from armonik_sdk.api.names import result_id, result_key, split_result_id
 from armonik_sdk.api.records import ResultState
-from armonik_sdk.client.collect import LOOK_SECONDS, MOST_LOOK_SECONDS, Order, Owner, Wanted, collect
+from armonik_sdk.client.collect import Order, Owner, Patience, Wanted, collect
 from armonik_sdk.client.connection import Connection
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import ResultAborted, ResultDeleted, WaitTimeout
@@ -313,20 +313,25 @@ class ResultHandle:
         deadline = Deadline(timeout)
         task = self._task
         link = await task.connection.link()
-        runs, own = await self._keys()
-        finished, patience = False, LOOK_SECONDS
-        async with link.hints(f"{runs}*", own) as hints:
-            while True:
-                found = await self._look()
-                if isinstance(found, Found):
-                    return found
+        prefix, own = await self._keys()
+        patience, finished = Patience(), False
+        async with link.news(f"{prefix}*", own) as news:
+            found = await self._look()
+            while not isinstance(found, Found):
                 if finished and found is Undecided.AWAITED:
                     raise await task.aborted(self.id)
-                if await hints.next(deadline.left(patience, repr(self))):
-                    patience = LOOK_SECONDS
-                else:
-                    patience = min(MOST_LOOK_SECONDS, patience * 2)
+                changed = await news.next(deadline.left(patience.seconds, repr(self)))
+                told = {key: content for key, content in changed.items() if content and key != own}
+                heard = resolve(self.id, None, (await link.runs(told)).values())
+                if isinstance(heard, Found):
+                    return heard
+                if changed and len(told) == len(changed):
+                    continue  # it was about other results
+                if not changed and patience.asks:
                     finished = await task.finished()
+                patience = Patience() if changed else patience.longer()
+                found = await self._look()
+            return found
 
     async def result(self, timeout: float | None = None) -> bytes:
         """Wait for it and return its bytes, checked against the checksum of the commit.
@@ -348,7 +353,7 @@ class ResultHandle:
             _, index, _ = split_result_id(self.id) or ("", 0, "")
             starts = (int(key.removeprefix(prefix)) for key in await link.run_keys(f"{prefix}*"))
             run = f"{prefix}{max((start for start in starts if start <= index), default=0)}"
-        runs, entry = await asyncio.gather(link.runs([run]), link.entry(own))
+        runs, entry = await asyncio.gather(link.runs({run: None}), link.entry(own))
         return resolve(self.id, entry, runs.values())
 
     async def _keys(self) -> tuple[str, str]:

@@ -5,10 +5,10 @@ import base64
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import nats.errors
 from nats.aio.client import Client as NatsClient
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 30.0
 """How long to wait for the namespace's credentials, and for NATS."""
+HELD_BYTES: Final = 4 * 1024 * 1024
+"""Most bytes of news that wait for their reader; of what comes beyond, only the keys are kept."""
 _PREFIX: Final = bucket_subject(RESULTS, "")
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ class Link:
         self._forwards = forwards
         self._runs = Bucket(client, RESULTS, RunResults)
         self._entries = Bucket(client, RESULTS, ResultEntry)
+        self._listening: WeakSet[News] = WeakSet()
 
     @classmethod
     async def open(cls, kube: Kube, namespace: str, kubeconfig: str | None, context: str | None) -> Self:
@@ -61,18 +64,26 @@ class Link:
         """
         credentials = await _credentials(kube, namespace)
         forwards: list[Forward] = []
+        links: list[Self] = []
+
+        async def reconnected() -> None:
+            for link in links:
+                for news in link._listening:
+                    news.wake()
+
         try:
             if not kube.in_cluster:
                 credentials = await _forwarded(credentials, forwards, kubeconfig, context)
             async with asyncio.timeout(CONNECT_SECONDS):
-                client = await connect_nats(credentials, "armonik-client")
+                client = await connect_nats(credentials, "armonik-client", on_reconnected=reconnected)
         except BaseException as error:
             for forward in forwards:
                 await forward.close()
             if isinstance(error, TimeoutError):
                 raise NotConnected(f"NATS at {credentials.nats_url} does not answer") from error
             raise
-        return cls(client, S3Store(credentials), forwards)
+        links.append(cls(client, S3Store(credentials), forwards))
+        return links[0]
 
     async def close(self) -> None:
         """Close the connections and end the port-forwards."""
@@ -110,58 +121,70 @@ class Link:
         found = await _answered(lambda: self._entries.get(key))
         return found[0] if found else None
 
-    async def runs(self, keys: Iterable[str]) -> dict[str, RunResults]:
-        """The entries of those runs that have one."""
-        wanted = list(keys)
-        return await _answered(lambda: self._runs.get_many(wanted))
+    async def runs(self, keys: Mapping[str, bytes | None]) -> dict[str, RunResults]:
+        """The entries of those runs that have one; those given with their content are only parsed."""
+        told = {key: RunResults.model_validate_json(data) for key, data in keys.items() if data is not None}
+        wanted = [key for key, data in keys.items() if data is None]
+        return told | await _answered(lambda: self._runs.get_many(wanted))
 
     async def run_keys(self, pattern: str) -> set[str]:
         """The keys of all runs that match and have an entry."""
         return await _answered(lambda: self._runs.keys(pattern))
 
     @contextlib.asynccontextmanager
-    async def hints(self, *patterns: str) -> AsyncIterator["Hints"]:
-        """Keys of RESULTS that changed, as hints: some may be lost, so read again now and then."""
-        async with Hints(self._client, patterns) as hints:
-            yield hints
+    async def news(self, *patterns: str) -> AsyncIterator["News"]:
+        """What changes in RESULTS from now on. Some may be lost, so read again now and then."""
+        news = News()
+        self._listening.add(news)
+        async with contextlib.AsyncExitStack() as subscriptions:
+            for pattern in patterns:
+                subscription = await self._client.subscribe(_PREFIX + pattern, cb=news.take)
+                subscriptions.push_async_callback(_end, subscription)
+            yield news
 
 
-class Hints:
-    """Changed keys, collected since the last look."""
+class News:
+    """Changed keys of RESULTS since the last look, with their content as long as that is small.
 
-    def __init__(self, client: NatsClient, patterns: tuple[str, ...]) -> None:
-        self._client = client
-        self._patterns = patterns
-        self._subscriptions: list[Subscription] = []
-        self._changed: set[str] = set()
-        self._news = asyncio.Event()
+    The content is the operator's word, which it took from the journal. The key is not: it is told before the
+    bucket has it, so reading a key just told may find the value before.
+    """
 
-    async def __aenter__(self) -> Self:
-        async def changed(message: Msg) -> None:
-            self._changed.add(message.subject.removeprefix(_PREFIX))
-            self._news.set()
+    def __init__(self) -> None:
+        self._changed: dict[str, bytes | None] = {}
+        self._held = 0
+        self._look = asyncio.Event()
 
-        for pattern in self._patterns:
-            self._subscriptions.append(await self._client.subscribe(_PREFIX + pattern, cb=changed))
-        return self
+    async def take(self, message: Msg) -> None:
+        """Take in what was published."""
+        key = message.subject.removeprefix(_PREFIX)
+        self._held -= len(self._changed.pop(key, None) or b"")
+        content = message.data or None
+        if content is not None and self._held + len(content) > HELD_BYTES:
+            content = None
+        self._changed[key] = content
+        self._held += len(content or b"")
+        self._look.set()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for subscription in self._subscriptions:
-            with contextlib.suppress(nats.errors.Error):  # a closed connection has ended it already
-                await subscription.unsubscribe()
+    def wake(self) -> None:
+        """Have the listener look by itself: something may have been lost."""
+        self._look.set()
 
-    async def next(self, seconds: float) -> set[str]:
-        """Keys that changed; empty when none did for so long."""
+    async def next(self, seconds: float) -> dict[str, bytes | None]:
+        """Keys that changed, with their content or None; empty when it is time to look oneself."""
         try:
             async with asyncio.timeout(seconds):
-                await self._news.wait()
+                await self._look.wait()
         except TimeoutError:
-            return set()
-        self._news.clear()
-        changed, self._changed = self._changed, set()
+            return {}
+        self._look.clear()
+        changed, self._changed, self._held = self._changed, {}, 0
         return changed
+
+
+async def _end(subscription: Subscription) -> None:
+    with contextlib.suppress(nats.errors.Error):  # a closed connection has ended it already
+        await subscription.unsubscribe()
 
 
 async def _answered(read: Callable[[], Awaitable[T]]) -> T:
