@@ -8,15 +8,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from api_requests import api
 from apiserver import apiserver, kube, namespace
+from operator_process import agent, demo, operator
 from servers import credentials, nats_client, nats_server, s3_endpoint
 
 __all__ = [
+    "agent",
     "api",
     "apiserver",
     "credentials",
+    "demo",
     "kube",
     "namespace",
     "nats_client",
     "nats_server",
+    "operator",
     "s3_endpoint",
 ]

@@ -103,7 +103,10 @@ class StatusWriter:
             return first - age
         ready = find_condition(old.conditions, ConditionType.READY) if old else None
         was, now_is = ready.reason if ready else "", shown.refusal.reason if shown.refusal else ""
-        if old is None or old.observed_generation < task.metadata.generation or (now_is and was != now_is):
+        news = bool(now_is and was != now_is)
+        if old is not None and shown.blocked:
+            news = not is_true(old.conditions, ConditionType.CHILDREN_BLOCKED)
+        if old is None or old.observed_generation < task.metadata.generation or news:
             return self._first.wait(uid, now) or None
         last = self._state.written.setdefault(uid, now - SLOW if old is None else now)
         if task.spec.total == 1:
