@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from api_requests import api
 from apiserver import apiserver, kube, namespace
-from operator_process import agent, demo, operator
+from operator_process import agent, demo, operator, store_proxy
 from servers import credentials, nats_client, nats_server, s3_endpoint
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "nats_server",
     "operator",
     "s3_endpoint",
+    "store_proxy",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from proxy import Proxy
 from servers import free_port
 
 from armonik_operator.adapters.kube import PARTITIONS, SECRETS, SESSIONS, TASKS, Kind, Kube
@@ -72,12 +73,22 @@ class Process:
 
 
 @pytest.fixture
+async def store_proxy(s3_endpoint: str) -> AsyncIterator[Proxy]:
+    """The operator's own way to the object store."""
+    proxy = Proxy(s3_endpoint)
+    await proxy.mend()
+    yield proxy
+    await proxy.cut()
+
+
+@pytest.fixture
 async def operator(
     apiserver: Any,
     kube: Kube,
     namespace: str,
     credentials: Credentials,
     nats_client: Client,
+    store_proxy: Proxy,
     tmp_path: Path,
 ) -> AsyncIterator[Process]:
     values = {"access-key": credentials.s3_access_key, "secret-key": credentials.s3_secret_key}
@@ -94,7 +105,7 @@ async def operator(
         "ARMONIK_NATS_URL": credentials.nats_url,
         "ARMONIK_NATS_SECRET": "own-nats",
         "ARMONIK_NATS_EXTERNAL": "true",
-        "ARMONIK_S3_ENDPOINT": credentials.s3_endpoint,
+        "ARMONIK_S3_ENDPOINT": store_proxy.address,
         "ARMONIK_S3_SECRET": "own-s3",
         "ARMONIK_S3_EXTERNAL": "true",
         "ARMONIK_AGENT_IMAGE": "agent:1",
@@ -104,7 +115,7 @@ async def operator(
     process = Process(environ, tmp_path / "operator.log")
     process.start()
     yield process
-    code = process.stop()
+    code = await asyncio.to_thread(process.stop)
     assert code == 0, process.log.read_text()[-4000:]
 
 
@@ -167,14 +178,23 @@ class FakeAgent:
     async def take(self) -> Taken:
         """Pull one run and dispatch it."""
         async with asyncio.timeout(DEADLINE):
-            while (delivery := await self._next()) is None:
-                pass
+            while True:
+                delivery = await self._next()
+                if delivery is not None and (taken := await self._dispatch(delivery)) is not None:
+                    return taken
+
+    async def _dispatch(self, delivery: Msg) -> Taken | None:
         message = RunMessage.model_validate_json(delivery.data)
         if message.spill is not None:
             message = RunMessage.model_validate_json(await self.store.get(message.spill))
         run, n = RunId.from_queue(delivery.subject)
         head = await self.journal.head(run)
-        assert head is not None
+        if head is None or n < head.record.n:  # protocol rule 3
+            await delivery.ack_sync()
+            return None
+        if head.record.kind.owned:  # as an owner that goes on would answer
+            await delivery.nak(delay=1)
+            return None
         assert (head.record.kind, head.record.n) == (RecordKind.SUBMITTED, n)
         taken = Taken(message, run, head.record, head.sequence, delivery)
         await self.append(taken, kind=RecordKind.DISPATCHED, epoch=head.record.epoch + 1, owner=OWNER)

@@ -1,6 +1,7 @@
 """Real servers on loopback: nats-server with JetStream, and SeaweedFS's S3."""
 
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,10 +33,12 @@ def binary(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free now, below those that the kernel gives to connections: these take it meanwhile."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):  # taken: try another
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class NatsServer:

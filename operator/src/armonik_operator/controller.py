@@ -13,8 +13,9 @@ from armonik_operator import lease
 from armonik_operator.adapters.kube import TASKS, Kube
 from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
-from armonik_operator.errors import KubeUnavailable
+from armonik_operator.errors import JournalLost, KubeUnavailable
 from armonik_operator.folding import FoldLoop
+from armonik_operator.life import Life
 from armonik_operator.load import Loads, Place
 from armonik_operator.partitions import PartitionWorker
 from armonik_operator.podevents import PodEvents
@@ -26,12 +27,12 @@ from armonik_operator.tasks import TaskWorker
 from armonik_operator.workqueue import WorkQueue
 from armonik_sdk.api.const import PARTITION_LABEL
 from armonik_sdk.api.errors import InvalidManifest
-from armonik_sdk.api.kinds import Partition, Session, Task
+from armonik_sdk.api.kinds import Partition, Session, Task, TaskStatus
 from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.dataplane import topology
 from armonik_sdk.dataplane.connect import connect_nats
-from armonik_sdk.dataplane.errors import DataPlaneError, StoreUnavailable
+from armonik_sdk.dataplane.errors import DataPlaneError
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import queued
 
@@ -125,10 +126,29 @@ class Controller:
             await lease.acquire(kube, settings.namespace, settings.lease, self._holder)
             async with asyncio.TaskGroup() as group:
                 group.create_task(lease.keep(kube, settings.namespace, settings.lease, self._holder))
-                group.create_task(self._serve(kube))
+                group.create_task(self._serve_lives(kube))
         finally:
             await lease.release(kube, settings.namespace, settings.lease, self._holder)
             await kube.close()
+
+    async def _serve_lives(self, kube: Kube) -> None:
+        """Serve; once the journal has lost what was folded, start afresh with what is known of it."""
+        while True:
+            lost = False
+            try:
+                await self._serve(kube)
+            except* JournalLost as group:
+                log.warning("starting afresh: %s", group.exceptions)
+                lost = True
+            if not lost:
+                return
+            self._state.start_afresh()
+            for uid, task in self._state.tasks.items():
+                self._queue.add(Key("task", task.metadata.namespace or "", uid))
+            for name in self._state.sessions:
+                self._queue.add(Key("session", *name))
+            for name in self._state.partitions:
+                self._queue.add(Key("partition", *name))
 
     async def _serve(self, kube: Kube) -> None:
         provision = Provision(kube, self._settings)
@@ -144,7 +164,7 @@ class Controller:
         client = await connect_nats(credentials, "operator", on_reconnected=reconnected)
         store = S3Store(credentials)
         try:
-            await self._prepare_servers(client, store)
+            await self._prepare_servers(kube, client, store)
             servers = Servers(kube, client, store)
             children, partitions = self._make_handlers(servers, provision)
             renew.append(partitions.reconnected)
@@ -174,20 +194,26 @@ class Controller:
         }
         return tasks.children, partitions
 
-    async def _prepare_servers(self, client: Client, store: S3Store) -> None:
+    async def _prepare_servers(self, kube: Kube, client: Client, store: S3Store) -> None:
         while True:
             try:
                 await topology.ensure(client)
                 await store.ensure_bucket()
-                created = await topology.journal_created(client)
-            except (DataPlaneError, StoreUnavailable, TimeoutError, OSError) as error:
+                created, last = await topology.journal_state(client)
+                statuses = await self._statuses(kube)
+            except (DataPlaneError, KubeUnavailable, TimeoutError, OSError) as error:
                 log.warning("the servers are not ready: %s; trying again", error)
                 await asyncio.sleep(2.0)
             else:
-                self._state.epoch = int(created.timestamp())
+                self._state.life = Life.of(int(created.timestamp()), last, statuses, self._state.life)
                 for task in list(self._state.tasks.values()):
                     self._state.put_task(task)
                 return
+
+    async def _statuses(self, kube: Kube) -> list[TaskStatus]:
+        spaces: list[str | None] = [*self._settings.watch_namespaces] or [None]
+        found = [Task.from_object(obj) for space in spaces for obj in await kube.list(TASKS, space)]
+        return [task.status for task in found if task.status is not None]
 
     async def _sweep_for_ever(self, client: Client) -> None:
         while True:

@@ -7,7 +7,7 @@ from armonik_operator.needs import chain
 from armonik_operator.results import ResultBook, ResultName
 from armonik_operator.state import Received, Servers, State
 from armonik_sdk.api.kinds import Task
-from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind
+from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.objects import expand
 
 
@@ -32,7 +32,9 @@ class Effects:
         record, run = await expand(self._servers.objects, received.record), received.run
         whole = Received(run, record, received.sequence, received.time)
         if record.outcomes or record.kind.terminal:
-            await self._book.put_run(whole)
+            stands = await self._book.put_run(whole)
+            record = _as_kept(record, stands)
+            whole = Received(run, record, received.sequence, received.time)
         task = self._state.tasks.get(run.task)
         if task is None and (gone := self._state.deleted.get(run.task)) is not None:
             task = gone.task
@@ -64,3 +66,12 @@ class Effects:
         for result in await self._items.owed(task, outcome.index):
             name = ResultName(run.namespace, run.session, result)
             await self._book.abort(name, run.task, outcome.index, reason)
+
+
+def _as_kept(record: Record, stands: RunResults) -> Record:
+    """The record with the first outcome of each element, which a lost part of the journal may have held."""
+    first = {outcome.index: outcome for outcome in stands.outcomes}
+    if all(first.get(o.index) == o for o in record.outcomes) or not record.outcomes:
+        return record
+    kept = tuple(first.get(outcome.index, outcome) for outcome in record.outcomes)
+    return record.model_copy(update={"outcomes": kept, "objects": stands.objects})

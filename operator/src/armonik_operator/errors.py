@@ -9,6 +9,7 @@ OperatorError
 │   └── Refused       422 and 400: the object breaks a rule
 ├── KubeUnavailable   no usable answer within the retries; the same call may work later
 ├── LeaseLost         another operator holds the Lease
+├── JournalLost       records that were folded are gone from the journal
 ├── Parked            a Task cannot go on before something is mended; carries reason and message
 └── ChildrenBlocked   the Tasks that a worker submitted cannot be created now
 """
@@ -64,6 +65,10 @@ class KubeUnavailable(OperatorError):  # noqa: N818 - reads as the state
 
 class LeaseLost(OperatorError):  # noqa: N818 - reads as what happened
     """Another operator holds the Lease; this one must stop."""
+
+
+class JournalLost(OperatorError):  # noqa: N818 - reads as what happened
+    """Records that were folded are gone from the journal; the operator has to start afresh."""
 
 
 class Parked(OperatorError):  # noqa: N818 - reads as the state

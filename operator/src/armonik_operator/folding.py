@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import nats.errors
 import nats.js.errors
@@ -15,6 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
+from armonik_operator.errors import JournalLost
 from armonik_operator.state import Key, Received, State
 from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, RunId
 from armonik_sdk.api.records import Record
@@ -37,11 +39,17 @@ class FoldLoop:
         self._state = state
         self._enqueue = enqueue
         self._last = 0
+        self._created: object = None
         self.caught_up = asyncio.Event()
         self.reconnected = asyncio.Event()
 
     async def run(self, until: int) -> None:
-        """Read for ever; `until` is the last sequence at the start."""
+        """Read for ever; `until` is the last sequence at the start.
+
+        Raises:
+            JournalLost: the stream, or its newest records, are not there any more. What was folded is no
+                longer what the journal says, so the process has to start afresh.
+        """
         while True:
             try:
                 await self._consume(until)
@@ -51,6 +59,7 @@ class FoldLoop:
 
     async def _consume(self, until: int) -> None:
         self.reconnected.clear()
+        await self._compare()
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=self._last + 1,
@@ -83,6 +92,18 @@ class FoldLoop:
                     self._receive(message.subject, message.data, place.stream, message.metadata.timestamp)
         finally:
             await subscription.unsubscribe()
+
+    async def _compare(self) -> None:
+        try:
+            info: Any = await self._js.stream_info(JOURNAL)
+        except nats.js.errors.NotFoundError as error:
+            raise JournalLost("the stream JOURNAL is gone") from error
+        if self._created is None:
+            self._created = info.created
+        if info.created != self._created:
+            raise JournalLost(f"the stream JOURNAL was made again at {info.created}")
+        if info.state.last_seq < self._last:
+            raise JournalLost(f"the journal ends at {info.state.last_seq}, but {self._last} was read already")
 
     def _receive(self, subject: str, data: bytes, sequence: int, time: object) -> None:
         try:

@@ -121,8 +121,8 @@ class ResultBook:
             await self.abort(ResultName(namespace, session, result), entry.task, entry.index, reason)
         return len(owed)
 
-    async def put_run(self, received: Received) -> None:
-        """Keep the outcomes of a run's record."""
+    async def put_run(self, received: Received) -> RunResults:
+        """Keep the outcomes of a run's record; what stands then, where each element has its first outcome."""
         record, run = received.record, received.run
         new = RunResults(
             sequence=received.sequence,
@@ -137,20 +137,16 @@ class ResultBook:
             if known is None:
                 revision = await bucket.create(key, new)
                 if revision is not None:
-                    self._keep_run(key, new, revision)
-                    return
+                    return self._keep_run(key, new, revision)
                 known = await bucket.get(key)
                 continue
             wanted = merge(known[0], new)
             if wanted is None:
-                self._keep_run(key, *known)
-                return
+                return self._keep_run(key, *known)
             try:
-                self._keep_run(key, wanted, await bucket.update(key, wanted, known[1]))
+                return self._keep_run(key, wanted, await bucket.update(key, wanted, known[1]))
             except Conflict:
                 known = await bucket.get(key)
-            else:
-                return
         raise QueueUnavailable(f"RESULTS[{key}] changed {_CAS_ATTEMPTS} times while it was written")
 
     async def run(self, run: RunId) -> RunResults | None:
@@ -160,8 +156,12 @@ class ResultBook:
         found = await self._servers.run_results.get(run.results)
         if found is None:
             return None
-        self._keep_run(run.results, *found)
-        return found[0]
+        return self._keep_run(run.results, *found)
+
+    async def of_task(self, namespace: str, session: str, task: str) -> list[RunResults]:
+        """All that is kept of a Task."""
+        keys = await self._servers.run_results.keys(f"{namespace}.{session}.{task}.*")
+        return list((await self._servers.run_results.get_many(keys)).values())
 
     async def run_with(self, namespace: str, session: str, task: str, index: int) -> RunResults | None:
         """What is kept of the run of an element, of a Task that may be gone."""
@@ -188,11 +188,12 @@ class ResultBook:
             self._entries.popitem(last=False)
         return entry
 
-    def _keep_run(self, key: str, results: RunResults, revision: int) -> None:
+    def _keep_run(self, key: str, results: RunResults, revision: int) -> RunResults:
         self._runs[key] = (results, revision)
         self._runs.move_to_end(key)
         if len(self._runs) > KEPT_RUNS:
             self._runs.popitem(last=False)
+        return results
 
 
 def _final(entry: ResultEntry | None) -> bool:

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from armonik_operator.adapters.kube import Kube
 from armonik_operator.fold import TaskFold
+from armonik_operator.life import Life
 from armonik_operator.load import Loads
 from armonik_operator.settings import Settings
 from armonik_sdk.api.const import PARENT_LABEL
@@ -86,8 +87,8 @@ class State:
     settings: Settings
     loads: Loads
     """What waits for each Partition, and who works for it."""
-    epoch: int = 0
-    """Life of the journal: when the stream was made, in seconds; a stream made again has a higher one."""
+    life: Life = field(default_factory=Life)
+    """Life of the journal."""
     sessions: dict[Named, Session] = field(default_factory=dict)
     partitions: dict[Named, Partition] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -123,7 +124,7 @@ class State:
         self.uids[Named(namespace, task.metadata.name)] = uid
         self.by_session.setdefault(Named(namespace, task.spec.session), set()).add(uid)
         status = task.status
-        if status is not None and uid not in self.folds and status.journal_epoch < self.epoch:
+        if status is not None and uid not in self.folds and status.journal_epoch < self.life.epoch:
             fold = self.fold(uid)
             fold.session = status.session_uid
             fold.seed(OutcomeKind.COMPLETED, Ranges.parse(status.succeeded_indexes))
@@ -169,6 +170,14 @@ class State:
             known.pop(uid, None)
         self.admitted.discard(uid)
         self.loads.drop(uid)
+
+    def start_afresh(self) -> None:
+        """The journal lost records: forget what came from it, keep what the apiserver tells."""
+        for uid in self.folds:
+            self.loads.drop(uid)
+        for known in (self.folds, self.received, self.republish, self.admitted):
+            known.clear()
+        self.backlog = 0
 
     def fold(self, uid: str) -> TaskFold:
         """The fold of a Task, made when there is none."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,17 +17,19 @@ from armonik_operator.errors import ChildrenBlocked, Parked
 from armonik_operator.fold import TaskFold
 from armonik_operator.inputs import Inputs, Items, Preparer
 from armonik_operator.needs import Look
+from armonik_operator.quota import Quota
 from armonik_operator.reconcile.task import Cancel, Plan, Readiness, Refusal, plan, task_options
-from armonik_operator.results import ResultBook, ResultName
+from armonik_operator.results import ResultBook, ResultName, merge
 from armonik_operator.state import Gone, Key, Named, Received, Servers, State
 from armonik_operator.status import Shown
 from armonik_operator.writing import StatusWriter
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, FailureReason, Reason
 from armonik_sdk.api.kinds import Session, SessionState, Task, find_condition
 from armonik_sdk.api.names import RunId, inventory_key
-from armonik_sdk.api.ranges import Span
-from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind
+from armonik_sdk.api.ranges import Ranges, Span
+from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
+from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import publish_run
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,9 @@ class TaskWorker:
         self._ending = Ending(servers, self._book, self.children, self._take)
         self._writer = StatusWriter(servers, state)
         self._submitting = asyncio.Semaphore(AT_ONCE)
+        self._quota = Quota(servers, state)
         self._announced: set[str] = set()
+        self._recovered: set[str] = set()
 
     async def handle(self, key: Key) -> float | None:
         """Bring one Task forward; returns the seconds after which to look again."""
@@ -111,13 +116,18 @@ class TaskWorker:
         uid, defaults = task.metadata.uid, self._state.settings.task_defaults
         options = task_options(task, session, defaults)
         partition = self._state.partitions.get(Named(task.metadata.namespace or "", options.partition or ""))
+        await self._recover(task, fold)
         readiness, covered = Readiness(), fold.covers(task.spec.total)
         if session is not None and not covered:
             readiness = await Look(self._state, self._book, self._items, self._dependents).at(task, fold)
         elif covered:
             self._dependents.keep(uid, ())
         made = plan(task, session, partition, readiness, fold, defaults)
+        if made.submit and not fold.runs and (full := await self._quota.refusal(task)) is not None:
+            made = replace(made, refusal=full, submit=())
         again = await self._carry_out(task, session, made, fold)
+        if made.refusal is not None:
+            again = min(again or POLL, POLL)
         if any(isinstance(blocker, OfResult) for blocker in self._dependents.blocked(uid)):
             again = min(again or RESULTS_POLL, RESULTS_POLL)
         return made, again
@@ -138,6 +148,7 @@ class TaskWorker:
         again = self._state.republish.pop(uid, set())
         if made.resume:
             again |= {run.start for run in fold.open_runs if run.kind is RecordKind.PAUSED}
+        again |= {run.start for run in fold.open_runs if run.epoch < self._state.life.fence}
         try:
             await self._queue_again(task, made, again, resume=made.resume)
         except BaseException:
@@ -166,18 +177,52 @@ class TaskWorker:
             if head is None or head.record.kind.terminal:
                 continue
             record, span = head.record, (head.record.start, head.record.end)
+            stale = record.epoch < self._state.life.fence
             parked = record.kind is RecordKind.PAUSED
-            if parked and not resume:
+            if parked and not resume and not stale:
                 continue
-            if parked:
-                changes = {"kind": RecordKind.SUBMITTED, "n": record.n + 1, "record_id": secrets.token_hex(8)}
-                record = record.model_copy(update=changes)
-                if not await self._ending.append(run, record, head):
+            if parked or stale:
+                record = await self._renewed(run, record)
+                if not await self._ending.append(run, record, head) or record.kind.terminal:
                     continue
             inputs = await self._preparer.prepare(task, made.session_uid, [span])
             message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
-            if await publish_run(self._servers.client, run, message.partition, message) and not parked:
+            if (
+                await publish_run(self._servers.client, run, message.partition, message)
+                and record is head.record
+            ):
                 log.info("queued %s again: its message was missing", run.journal)
+
+    async def _renewed(self, run: RunId, record: Record) -> Record:
+        """A run submitted again: whoever held it before is fenced, and what had ended stays ended."""
+        record = await expand(self._servers.objects, record)
+        kept = await self._book.run(run)
+        if kept is not None:
+            new = RunResults(sequence=0, end=record.end, outcomes=record.outcomes, objects=record.objects)
+            kept = merge(kept, new) or kept
+            record = record.model_copy(update={"outcomes": kept.outcomes, "objects": kept.objects})
+        return record.model_copy(
+            update={
+                "kind": RecordKind.SUBMITTED if record.remaining else RecordKind.DONE,
+                "n": record.n + 1,
+                "epoch": max(record.epoch, self._state.life.fence),
+                "owner": None,
+                "running": None,
+                "record_id": secrets.token_hex(8),
+            }
+        )
+
+    async def _recover(self, task: Task, fold: TaskFold) -> None:
+        """A Task older than the journal may have ended in part in another life: RESULTS remembers."""
+        uid, life = task.metadata.uid, self._state.life
+        if uid in self._recovered or not life.first(_created(task)):
+            return
+        pinned = fold.session or (task.status.session_uid if task.status else "")
+        if pinned and not fold.covers(task.spec.total):
+            for kept in await self._book.of_task(task.metadata.namespace or "", pinned, uid):
+                for outcome in kept.outcomes:
+                    fold.seed(outcome.kind, Ranges.single(outcome.index))
+        self._recovered.add(uid)
 
     async def _abort(self, task: Task, made: Plan, span: Span, message: str) -> None:
         for at in range(*span, 100):
@@ -266,6 +311,7 @@ class TaskWorker:
         if again is None:
             self._state.forget(uid)
             self._announced.discard(uid)
+            self._recovered.discard(uid)
             self._dependents.gone(uid)
         return again
 
@@ -275,16 +321,23 @@ class TaskWorker:
     def _record(
         self, task: Task, made: Plan, span: Span, kind: RecordKind, outcomes: tuple[Outcome, ...] = ()
     ) -> Record:
+        first = self._state.life.first(_created(task))
         return Record(
             record_id=secrets.token_hex(8),
             kind=kind,
             start=span[0],
             end=span[1],
-            n=1,
+            n=first + 1,
+            epoch=first,
             partition=made.options.partition or "",
             task_name=task.metadata.name,
             outcomes=outcomes,
         )
+
+
+def _created(task: Task) -> float:
+    created = task.metadata.creation_timestamp
+    return created.timestamp() if created is not None else 0.0
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

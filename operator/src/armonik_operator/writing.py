@@ -79,7 +79,7 @@ class StatusWriter:
             fold,
             options=made.options,
             session_uid=made.session_uid if fold.session or not made.refusal else "",
-            journal_epoch=self._state.epoch,
+            journal_epoch=self._state.life.epoch,
             shown=shown,
             finished=finished,
             now=datetime.now(UTC),

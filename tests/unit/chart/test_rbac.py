@@ -25,6 +25,7 @@ SERVED: Rights = {
     "/serviceaccounts[armonik-agent]": {"create", "patch"},
     "/secrets[armonik-agent,armonik-client]": {"create", "patch"},
     "/configmaps[armonik-service-configuration]": {"create", "patch"},
+    "/namespaces": {"get"},
     "/events": {"create", "patch"},
 }
 # Of the cluster itself.

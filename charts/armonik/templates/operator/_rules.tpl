@@ -39,6 +39,9 @@ server-side apply is judged with its name; that is how service accounts, secrets
   resourceNames: [armonik-service-configuration]
   verbs: [create, patch]
 - apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]   # their bound of elements
+- apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
 {{- end }}

@@ -101,11 +101,11 @@ async def delete_consumer(client: Client, namespace: str, partition: str, band: 
         )
 
 
-async def journal_created(client: Client) -> datetime:
-    """When the stream JOURNAL was made: another time means that it was lost and made again."""
+async def journal_state(client: Client) -> tuple[datetime, int]:
+    """When the stream JOURNAL was made (another time: it was lost and made again), and its last sequence."""
     info: Any = await client.jetstream(timeout=_REQUEST_TIMEOUT).stream_info(JOURNAL)
     created: datetime = info.created
-    return created
+    return created, int(info.state.last_seq)
 
 
 async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> None:

@@ -1,0 +1,122 @@
+"""What stops a Task from outside: each a condition that says the mend, and that ends when it is mended."""
+
+import json
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from operator_process import FakeAgent, Process, conditions, finished, manifest, ready_reason, until
+from proxy import Proxy
+from servers import NatsServer
+
+from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_missing_payload_object_is_waited_for(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    payload = {"object": {"key": "inputs/missing"}}
+    await kube.create(TASKS, manifest("Task", "early", session="demo", payload=payload), namespace)
+    message = await ready_reason(kube, "early", namespace, "PayloadNotFound")
+    assert message == "payload.object: object inputs/missing does not exist in the store; upload it"
+    task = await kube.get(TASKS, "early", namespace)
+    assert task["status"]["phase"] == "Creating"
+    await agent.store.put("inputs/missing", b"here")
+    await agent.compute()
+    assert conditions(await finished(kube, "early", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_items_that_are_not_understood_name_the_line(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    ref = {"object": f"items/{namespace}", "count": 2}
+    await agent.store.put(ref["object"], b'{"payload": {"inline": "a"}}\n{"payload": {"inline": 7}}\n')
+    await kube.create(TASKS, manifest("Task", "listed", session="demo", itemsRef=ref), namespace)
+    message = await ready_reason(kube, "listed", namespace, "PayloadNotFound")
+    assert f"itemsRef.object items/{namespace}, line 2: payload.inline:" in message
+    await agent.store.put(ref["object"], b'{"payload": {"inline": "a"}}\n{"payload": {"inline": "b"}}\n')
+    for _ in range(2):
+        await agent.compute()
+    assert (await finished(kube, "listed", namespace))["status"]["progress"] == "2/2"
+
+
+async def test_dependencies_that_cannot_be_are_named(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await kube.create(SESSIONS, manifest("Session", "other", partitions=["default"]), namespace)
+    await kube.create(TASKS, manifest("Task", "elsewhere", session="other"), namespace)
+    await kube.create(TASKS, manifest("Task", "two", session="demo", count=2), namespace)
+    uid = (await kube.get(TASKS, "two", namespace))["metadata"]["uid"]
+    wrong: dict[str, tuple[dict[str, Any], str, str]] = {
+        "index": ({"task": "two", "index": 2}, "DependencyInvalid", "has no element 2, only 0 to 1"),
+        "output": ({"task": "two", "output": "log"}, "DependencyInvalid", "has no output log, only result"),
+        "session": ({"task": "elsewhere"}, "DependencyInvalid", "is of session other, not of demo"),
+        "implied": ({"result": f"{uid}.5.result"}, "DependencyInvalid", "has no element 5"),
+        "name": ({"task": "nobody"}, "DependencyNotFound", "task nobody does not exist in session demo"),
+        "result": ({"result": "no-such"}, "DependencyNotFound", "result no-such does not exist in session"),
+    }
+    for name, (dependency, _, _) in wrong.items():
+        await kube.create(TASKS, manifest("Task", name, session="demo", dependsOn=[dependency]), namespace)
+    for name, (_, reason, words) in wrong.items():
+        assert words in await ready_reason(kube, name, namespace, reason)
+    await kube.create(TASKS, manifest("Task", "nobody", session="demo"), namespace)
+    computed: set[str] = set()
+    while "name" not in computed:
+        computed.add((await agent.compute()).task_name)
+    assert conditions(await finished(kube, "name", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_the_bound_of_a_namespace_holds_tasks_back(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, apiserver: Any
+) -> None:
+    note(apiserver, namespace, "3")
+    await kube.create(TASKS, manifest("Task", "first", session="demo", count=2), namespace)
+    taken = await agent.take()
+    await kube.create(TASKS, manifest("Task", "second", session="demo", count=2), namespace)
+    message = await ready_reason(kube, "second", namespace, "QuotaExceeded")
+    assert f"2 elements do not fit: 2 of 3 allowed in namespace {namespace} are unfinished" in message
+    await agent.succeed(taken)
+    assert (await agent.take()).message.task_name in ("first", "second")
+    note(apiserver, namespace, "many")
+    await kube.create(TASKS, manifest("Task", "third", session="demo", count=5), namespace)
+    await until(kube, TASKS, "third", namespace, lambda o: "is 'many', not a number" in json.dumps(o))
+    note(apiserver, namespace, "100")
+    await until(kube, TASKS, "third", namespace, lambda o: o["status"].get("phase") != "Creating")
+
+
+def note(apiserver: Any, namespace: str, bound: str) -> None:
+    body = {"metadata": {"annotations": {"armonik.io/max-elements": bound}}}
+    patched = apiserver.kubectl("patch", "namespace", namespace, "--type=merge", "-p", json.dumps(body))
+    assert patched.returncode == 0, patched.stderr
+
+
+async def test_a_store_that_is_away_is_waited_for(
+    operator: Process, demo: None, agent: FakeAgent, kube: Kube, namespace: str, store_proxy: Proxy
+) -> None:
+    await kube.create(TASKS, manifest("Task", "before", session="demo"), namespace)
+    await agent.compute()
+    await store_proxy.cut()
+    payload = {"inline": "hello"}
+    await kube.create(TASKS, manifest("Task", "patient", session="demo", payload=payload), namespace)
+    message = await ready_reason(kube, "patient", namespace, "StoreUnavailable")
+    assert message.startswith("the object store cannot be reached; work goes on when it is back: ")
+    await store_proxy.mend()
+    await agent.compute()
+    assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_nats_that_is_away_is_waited_for(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, nats_server: NatsServer, nats_client: Client
+) -> None:
+    await kube.create(TASKS, manifest("Task", "before", session="demo"), namespace)
+    await agent.compute()
+    await finished(kube, "before", namespace)
+    nats_server.stop()
+    await kube.create(TASKS, manifest("Task", "patient", session="demo"), namespace)
+    message = await ready_reason(kube, "patient", namespace, "QueueUnavailable")
+    assert message.startswith("NATS cannot be reached; work goes on when it is back: ")
+    nats_server.start()
+    await agent.compute()
+    assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
