@@ -1,0 +1,6 @@
+"""Lets the modules of the simulation be imported as `simulation.…`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,0 +1,110 @@
+"""What must hold whatever goes wrong: checked at each record, and once everything is quiet again.
+
+Section "Invariants" of docs/protocol.md, and the promise to users: each element reaches exactly one terminal
+state, and its results become visible exactly once.
+"""
+
+from typing import Any
+
+from armonik_sdk.api.names import JOURNAL, QUEUE, RESULTS, RunId, bucket_stream, bucket_subject
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
+from simulation.stream import Stored
+from simulation.world import World
+
+_FIELDS = {
+    "succeededIndexes": OutcomeKind.COMPLETED,
+    "failedIndexes": OutcomeKind.ERROR,
+    "timedOutIndexes": OutcomeKind.TIMEOUT,
+    "cancelledIndexes": OutcomeKind.CANCELLED,
+}
+
+
+class Watcher:
+    """Looks at each record as it is stored, and remembers what was said before."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.heads: dict[str, Record] = {}
+        self.forgetful = False
+        """The journal lost records, so a head may be followed by what it did not say."""
+        world.nats.stored.append(self._stored)
+
+    def _stored(self, stream: str, message: Stored) -> None:
+        if stream != JOURNAL:
+            return
+        record = Record.model_validate_json(message.data)
+        if record.manifest is not None:
+            record = Record.model_validate_json(self._world.store.objects[record.manifest.key])
+        before = self.heads.get(message.subject)
+        self.heads[message.subject] = record
+        if before is not None and not self.forgetful:
+            self._follows(message.subject, before, record)
+
+    def _follows(self, subject: str, before: Record, record: Record) -> None:
+        said = f"{subject}: {before.kind} n={before.n} e={before.epoch} -> {record.kind} e={record.epoch}"
+        assert not before.kind.terminal, f"{said}: a terminal head was followed"
+        assert (record.start, record.end) == (before.start, before.end), f"{said}: the run changed"
+        assert record.n >= before.n, f"{said}: the submission number went back"
+        assert record.epoch >= before.epoch, f"{said}: the epoch went back"
+        if record.kind is RecordKind.DISPATCHED:
+            assert record.epoch > before.epoch, f"{said}: dispatched without a new epoch"
+        elif record.owner is not None and before.owner is not None and record.kind.owned:
+            assert record.owner == before.owner, f"{said}: another owner without a dispatch"
+        now = {outcome.index: outcome for outcome in record.outcomes}
+        for outcome in before.outcomes:
+            later = now.get(outcome.index)
+            assert later is not None, f"{said}: element {outcome.index} has no outcome any more"
+            assert _essence(before, outcome) == _essence(record, later), (
+                f"{said}: the outcome of element {outcome.index} changed"
+            )
+
+
+def _essence(record: Record, outcome: Outcome) -> Any:
+    outputs = {name: record.ref(piece) for name, piece in outcome.outputs.items()}
+    return outcome.kind, outputs
+
+
+def check_quiet(world: World) -> None:
+    """Everything has ended: statuses, journal, results, queue and objects agree."""
+    journal = world.nats.streams[JOURNAL]
+    queued = world.nats.streams[QUEUE].messages
+    assert not queued, f"the queue still holds {[m.subject for m in queued.values()]}"
+    heads = {s: Record.model_validate_json(journal.messages[q[-1]].data) for s, q in journal.by_subject.items()}
+    tasks = {obj["metadata"]["uid"]: obj for obj in world.tasks().values()}
+    for subject, head in heads.items():
+        run = RunId.from_journal(subject)
+        assert head.kind.terminal, f"{subject} ended as {head.kind}"
+        assert run.task in tasks, f"{subject} belongs to no living task"
+    for uid, task in tasks.items():
+        _check_task(world, uid, task, {s: h for s, h in heads.items() if f".{uid}." in s})
+
+
+def _check_task(world: World, uid: str, task: dict[str, Any], heads: dict[str, Record]) -> None:
+    name, status = task["metadata"]["name"], task["status"]
+    spec = task["spec"]
+    total = spec.get("count") or len(spec.get("items") or ()) or spec.get("itemsRef", {}).get("count") or 1
+    kinds: dict[int, OutcomeKind] = {}
+    for field, kind in _FIELDS.items():
+        for index in Ranges.parse(status[field]):
+            assert index not in kinds, f"{name}: element {index} ended twice: {kinds[index]} and {kind}"
+            kinds[index] = kind
+    assert sorted(kinds) == list(range(total)), f"{name}: ended are {sorted(kinds)} of {total}"
+    spans = sorted((head.start, head.end) for head in heads.values())
+    assert [s for s, _ in spans] == [0, *(e for _, e in spans)][: len(spans)], f"{name}: runs overlap: {spans}"
+    for subject, head in heads.items():
+        run = RunId.from_journal(subject)
+        entry = _results_of(world, run)
+        assert entry is not None, f"{subject} has no entry in RESULTS"
+        for outcome in entry.outcomes:
+            assert kinds[outcome.index] == outcome.kind, f"{name}: element {outcome.index} differs from RESULTS"
+            for piece in outcome.outputs.values():
+                ref = entry.ref(piece)
+                data = world.store.objects[ref.key][ref.offset or 0 :][: ref.length]
+                worker_id = uid if total == 1 and "itemsRef" not in spec else f"{uid}.{outcome.index}"
+                assert data.startswith(f"{worker_id}|".encode()), f"{name}: {outcome.index} holds {data!r}"
+
+
+def _results_of(world: World, run: RunId) -> RunResults | None:
+    found = world.nats.streams[bucket_stream(RESULTS)].last_on(bucket_subject(RESULTS, run.results))
+    return RunResults.model_validate_json(found.data) if found is not None else None

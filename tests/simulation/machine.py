@@ -1,0 +1,176 @@
+"""The adversary: users and misfortune in any order, as Hypothesis draws them, and peace at the end."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from armonik_sdk.api.names import JOURNAL, QUEUE
+from simulation.invariants import Watcher, check_quiet
+from simulation.world import Pod, World
+
+PEACE = 1_800
+"""Virtual seconds within which everything must have ended once nothing goes wrong any more."""
+MODES = ("ok", "ok", "ok", "error", "flaky", "crash", "hang")
+
+
+class Installation(RuleBasedStateMachine):
+    """One installation from its beginning to its peace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: World | None = None
+        self.made = 0
+        self.frozen: list[Any] = []
+
+    @initialize(seed=st.integers(0, 2**32), pods=st.integers(1, 3))
+    def begin(self, seed: int, pods: int) -> None:
+        self.world = World(seed, pods)
+        self.world.__enter__()
+        self.watcher = Watcher(self.world)
+        self.world.create_session("session")
+        self.world.passes(5.0)
+
+    @property
+    def w(self) -> World:
+        """The world, which has begun."""
+        assert self.world is not None
+        return self.world
+
+    # Users ---------------------------------------------------------------------------------------------
+
+    @rule(
+        count=st.integers(1, 25),
+        mode=st.sampled_from(MODES),
+        seconds=st.sampled_from(["0.01", "0.3", "4"]),
+        retries=st.integers(0, 2),
+        waits=st.booleans(),
+    )
+    @precondition(lambda self: self.made < 6)
+    def submit(self, count: int, mode: str, seconds: str, retries: int, waits: bool) -> None:
+        options = {
+            "maxRetries": retries,
+            "maxDurationSeconds": 20,
+            "options": {"mode": mode, "seconds": seconds},
+        }
+        spec: dict[str, Any] = {"count": count, "options": options}
+        names = sorted(self.w.tasks())
+        if waits and names:
+            spec["dependsOn"] = [{"task": self.w.chance.choice(names)}]
+        self.w.create_task(f"task-{self.made}", "session", **spec)
+        self.made += 1
+
+    @rule()
+    @precondition(lambda self: self.world and self.world.tasks())
+    def cancel_task(self) -> None:
+        self.w.want("Task", self.w.chance.choice(sorted(self.w.tasks())), "Cancelled")
+
+    # Time ----------------------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.003, 0.02, 0.1, 0.5, 2.0, 7.0, 13.0]))
+    def wait(self, seconds: float) -> None:
+        self.w.passes(seconds)
+
+    # Misfortune ----------------------------------------------------------------------------------------
+
+    @rule()
+    def agent_dies(self) -> None:
+        if pod := self._pod():
+            self.w.run(self.w.kill_agent(pod))
+
+    @rule()
+    def pod_vanishes(self) -> None:
+        if pod := self._pod():
+            self.w.run(self.w.kill_pod(pod))
+
+    @rule()
+    def operator_dies(self) -> None:
+        self.w.run(self.w.kill_operator())
+
+    @rule(operator=st.booleans())
+    def freeze(self, operator: bool) -> None:
+        pod = self._pod()
+        process = self.w.operator if operator else pod.process if pod else None
+        if process is not None and process not in self.frozen:
+            process.freeze(True)
+            self.frozen.append(process)
+            if operator:
+                self.w.loop.call_later(0, lambda: None)
+
+    @rule()
+    @precondition(lambda self: self.frozen)
+    def thaw(self) -> None:
+        self.frozen.pop(0).freeze(False)
+
+    @rule(seconds=st.sampled_from([0.5, 4.0, 12.0, 35.0]))
+    def nats_restarts(self, seconds: float) -> None:
+        self.w.nats.stop()
+        self.w.passes(seconds)
+        self.w.nats.start()
+
+    @rule()
+    def leases_run_out(self) -> None:
+        self.w.nats.redeliver()
+
+    @rule(rate=st.sampled_from([0.0, 0.05, 0.3]))
+    def answers_get_lost(self, rate: float) -> None:
+        self.w.nats.lost_answers = rate
+
+    @rule(down=st.booleans())
+    def store(self, down: bool) -> None:
+        self.w.store.down = down
+
+    @rule(down=st.booleans())
+    def apiserver(self, down: bool) -> None:
+        self.w.kube.down = down
+
+    def _pod(self) -> Pod | None:
+        living = [pod for pod in self.w.pods.values() if pod.process is not None and not pod.leaving]
+        return self.w.chance.choice(living) if living else None
+
+    # Peace ---------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        if self.world is not None and self.world.problems:
+            raise self.world.problems[0]
+
+    def teardown(self) -> None:
+        if self.world is None:
+            return
+        try:
+            self._heal()
+            for _ in range(PEACE):
+                if self._quiet():
+                    break
+                self.world.passes(1.0)
+            else:
+                raise AssertionError(f"not quiet after {PEACE} s: {self._state()}")
+            check_quiet(self.world)
+        finally:
+            self.world.__exit__()
+
+    def _heal(self) -> None:
+        world = self.w
+        world.kube.down = world.store.down = False
+        world.nats.lost_answers = 0.0
+        for process in self.frozen:
+            process.freeze(False)
+        self.frozen.clear()
+
+    def _quiet(self) -> bool:
+        tasks = self.w.tasks().values()
+        ended = all(_finished(task) for task in tasks)
+        return ended and not self.w.nats.streams[QUEUE].messages
+
+    def _state(self) -> str:
+        tasks = [(n, t.get("status", {}).get("phase"), t.get("status", {}).get("elements")) for n, t in self.w.tasks().items()]
+        queued = [m.subject for m in self.w.nats.streams[QUEUE].messages.values()]
+        journal = self.w.nats.streams[JOURNAL]
+        heads = [(s.split(".")[-2:], journal.messages[q[-1]].data[:300]) for s, q in journal.by_subject.items()]
+        return f"{tasks}\nqueued: {queued}\nheads: {heads}"
+
+
+def _finished(task: dict[str, Any]) -> bool:
+    conditions = task.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Finished" and c["status"] == "True" for c in conditions)

@@ -1,0 +1,62 @@
+"""The object store in memory: what was written once must never be written again with other bytes."""
+
+import hashlib
+from pathlib import Path
+
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.dataplane.errors import ChecksumMismatch, ObjectMissing, StoreUnavailable
+from simulation.process import CURRENT
+
+
+class SimulatedStore:
+    """An ObjectStore."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.down = False
+
+    async def ensure_bucket(self) -> None:
+        """There is only one."""
+        await self._turn()
+
+    async def put(self, key: str, data: bytes | Path) -> ObjectRef:
+        """Store."""
+        await self._turn()
+        content = data.read_bytes() if isinstance(data, Path) else bytes(data)
+        assert self.objects.get(key, content) == content, f"{key} was written twice with different bytes"
+        self.objects[key] = content
+        digest = hashlib.sha256(content).hexdigest()
+        return ObjectRef(key=key, offset=0, length=len(content), sha256=digest)
+
+    async def get(self, ref: ObjectRef) -> bytes:
+        """Read."""
+        await self._turn()
+        if ref.length == 0:
+            return b""
+        if ref.key not in self.objects:
+            raise ObjectMissing(f"get {ref.key}: NoSuchKey")
+        data = self.objects[ref.key][ref.offset or 0 :]
+        data = data if ref.length is None else data[: ref.length]
+        if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise ChecksumMismatch(f"object {ref.key} was altered")
+        return data
+
+    async def stat(self, key: str) -> int:
+        """Size."""
+        await self._turn()
+        if key not in self.objects:
+            raise ObjectMissing(f"stat {key}: NoSuchKey")
+        return len(self.objects[key])
+
+    async def delete_many(self, prefix: str) -> int:
+        """Delete all below a prefix."""
+        await self._turn()
+        gone = [key for key in self.objects if key.startswith(prefix)]
+        for key in gone:
+            del self.objects[key]
+        return len(gone)
+
+    async def _turn(self) -> None:
+        await CURRENT.get().turn()
+        if self.down:
+            raise StoreUnavailable("the object store is down")

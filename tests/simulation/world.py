@@ -1,0 +1,353 @@
+"""A whole installation in one process and in virtual time: the real operator and the real agents on simulated
+servers, with everything that can go wrong at the push of a button."""
+
+import asyncio
+import contextlib
+import copy
+import random
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import nats.aio.client
+
+import armonik_agent.__main__ as agent_main
+import armonik_operator.controller as controller_module
+from armonik_agent.settings import Settings as AgentSettings
+from armonik_operator.adapters.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS
+from armonik_operator.controller import Controller
+from armonik_operator.resources.secrets import nats_secret, s3_secret
+from armonik_operator.settings import Settings as OperatorSettings
+from armonik_sdk.api.const import GROUP_VERSION, SESSION_FINALIZER
+from armonik_sdk.dataplane.connect import Credentials
+from simulation import process as processes
+from simulation.kube import Object, SimulatedKube
+from simulation.link import Link, SimulatedTransport
+from simulation.loop import VirtualLoop, virtual_clocks
+from simulation.process import CURRENT, Process
+from simulation.server import NatsServer
+from simulation.store import SimulatedStore
+from simulation.worker import SERVICES, SimulatedAgentService, SimulatedWorker
+
+NAMESPACE = "team"
+T = TypeVar("T")
+_CREDENTIALS = Credentials(
+    nats_url="nats://simulation:4222",
+    nats_user="agent",
+    nats_password="simulation",
+    s3_endpoint="simulation:8333",
+    s3_secure=False,
+    s3_region="none",
+    s3_bucket="armonik",
+    s3_access_key="",
+    s3_secret_key="",
+)
+
+
+class Pod:
+    """A pod with its agent, as the kubelet keeps it."""
+
+    def __init__(self, obj: Object) -> None:
+        self.name: str = obj["metadata"]["name"]
+        self.uid: str = obj["metadata"]["uid"]
+        self.folder = Path(tempfile.mkdtemp(prefix="simulated-pod-"))
+        self.process: Process | None = None
+        self.draining = asyncio.Event()
+        self.leaving = False
+
+
+class World:
+    """The installation. Its methods are called from outside of the loop unless they are coroutines."""
+
+    def __init__(self, seed: int, pods: int = 2) -> None:
+        self.chance = random.Random(seed)
+        SimulatedWorker.chance = random.Random(seed + 1)
+        self.loop = VirtualLoop()
+        processes.install(self.loop)
+        self.loop.set_exception_handler(self._unhandled)
+        self.nats = NatsServer(self.loop, self.chance)
+        self.store = SimulatedStore()
+        self.kube = SimulatedKube(self.loop)
+        self.pods: dict[str, Pod] = {}
+        self.operator: Process | None = None
+        """The newest; an older one may live on, frozen or about to lose its Lease."""
+        self.processes: list[Process] = []
+        self.problems: list[BaseException] = []
+        self.crashes: list[BaseException] = []
+        """What operators ended with."""
+        self._starts = 0
+        self._pod_count = pods
+        self._patches = contextlib.ExitStack()
+        self._background: set[asyncio.Task[None]] = set()
+
+    # Life ----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> "World":
+        enter = self._patches.enter_context
+        enter(virtual_clocks(self.loop, "armonik_"))
+
+        class Transport(SimulatedTransport):
+            dial = staticmethod(self._dial)
+
+        enter(patch.object(nats.aio.client, "TcpTransport", Transport))
+        enter(patch.object(controller_module, "S3Store", lambda *_, **__: self.store))
+        enter(patch.object(controller_module.Kube, "connect", self._connect_kube))
+        enter(patch.object(agent_main, "S3Store", lambda *_, **__: self.store))
+        enter(patch.object(agent_main, "Worker", SimulatedWorker))
+        enter(patch.object(agent_main, "AgentService", SimulatedAgentService))
+        enter(patch.object(agent_main, "serve_http", self._no_http))
+        self.run(self._begin())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.run(self._end())
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        finally:
+            self._patches.close()
+            self.loop.close()
+            SERVICES.clear()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Let the world go on until this is done."""
+        result = self.loop.run_until_complete(coroutine)
+        if self.problems:
+            raise self.problems[0]
+        return result
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self.run(asyncio.sleep(seconds))
+
+    async def _begin(self) -> None:
+        self.kube.listeners.append(self._kubelet)
+        await self.kube.create(SECRETS, nats_secret("armonik-nats"), "armonik")
+        await self.kube.create(SECRETS, s3_secret("armonik-s3", "armonik"), "armonik")
+        self.start_operator()
+        template = {"spec": {"worker": {"image": "worker"}}}
+        await self._create(
+            PARTITIONS,
+            "Partition",
+            "default",
+            {"podReserved": self._pod_count, "podMax": self._pod_count, "template": template},
+        )
+
+    async def _end(self) -> None:
+        for task in self._background:
+            task.cancel()
+        for one in self.processes:
+            await one.kill()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for pod in self.pods.values():
+            shutil.rmtree(pod.folder, ignore_errors=True)
+
+    # The operator --------------------------------------------------------------------------------------
+
+    def start_operator(self) -> None:
+        """Start one, beside any that is there already."""
+        self._starts += 1
+        self.operator = self._start(f"operator-{self._starts}", self._operate(f"operator-{self._starts}"))
+
+    async def _operate(self, holder: str) -> None:
+        process = CURRENT.get()
+        settings = OperatorSettings(
+            namespace="armonik",
+            nats_url="nats://simulation:4222",
+            s3_endpoint="simulation:8333",
+            agent_image="agent",
+            manage_crds=False,
+        )
+        events: asyncio.Queue[tuple[str, str | None, Object]] = asyncio.Queue()
+        self.kube.listeners.append(lambda *event: events.put_nowait(event))
+        for plural, obj in self.kube.watched():
+            events.put_nowait((plural, None, obj))
+        controller = Controller(settings, holder)
+
+        async def watch() -> None:
+            while True:
+                event = await events.get()
+                await asyncio.sleep(self.chance.uniform(0, 0.02))
+                await process.turn()
+                controller.on_event(*event)
+
+        watching = asyncio.create_task(watch())
+        try:
+            await controller.run()
+        finally:
+            watching.cancel()
+
+    async def _connect_kube(self, *_: object) -> SimulatedKube:
+        return self.kube
+
+    async def kill_operator(self, back_after: float = 1.0) -> None:
+        """Kill it at whatever await it stands; Kubernetes starts another."""
+        if self.operator is not None:
+            await self.operator.kill()
+        self._later(back_after, self.start_operator)
+
+    # Agents --------------------------------------------------------------------------------------------
+
+    def _kubelet(self, plural: str, event: str | None, obj: Object) -> None:
+        if plural != "pods":
+            return
+        name = obj["metadata"]["name"]
+        if event == "ADDED":
+            pod = self.pods[name] = Pod(obj)
+            self._later(self.chance.uniform(0.5, 2.0), self._start_agent, pod)
+        elif event == "MODIFIED" and "deletionTimestamp" in obj["metadata"]:
+            pod = self.pods[name]
+            if not pod.leaving:
+                pod.leaving = True
+                self._in_background(self._stop_pod(pod))
+        elif event == "DELETED":
+            self.pods.pop(name, None)
+
+    def _start_agent(self, pod: Pod) -> None:
+        if pod.leaving or pod.name not in self.pods:
+            return
+        pod.draining = asyncio.Event()
+        pod.process = self._start(pod.name, self._serve(pod))
+        self._set_pod_status(pod, {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+
+    async def _serve(self, pod: Pod) -> None:
+        settings = AgentSettings.model_validate(
+            {
+                "POD_UID": pod.uid,
+                "POD_NAME": pod.name,
+                "POD_NAMESPACE": NAMESPACE,
+                "ARMONIK_PARTITION": "default",
+                "ARMONIK_CACHE_DIR": str(pod.folder),
+                "ARMONIK_HTTP_PORT": "0",
+            }
+        )
+        await agent_main.serve(settings, _CREDENTIALS, pod.draining)
+        if not pod.leaving:  # the container ended by itself and is started again
+            self._later(1.0, self._start_agent, pod)
+
+    async def _stop_pod(self, pod: Pod) -> None:
+        pod.draining.set()
+        if pod.process is not None and pod.process.root is not None:
+            await asyncio.wait({pod.process.root}, timeout=30.0)
+            await pod.process.kill()
+        self._set_pod_status(pod, {"phase": "Succeeded"})
+        self.kube.remove(PODS.plural, NAMESPACE, pod.name)
+        shutil.rmtree(pod.folder, ignore_errors=True)
+
+    async def kill_agent(self, pod: Pod) -> None:
+        """Kill the container's process; the kubelet starts it again in the same pod."""
+        if pod.process is not None:
+            await pod.process.kill()
+            pod.process = None
+            self._later(self.chance.uniform(0.5, 3.0), self._start_agent, pod)
+
+    async def kill_pod(self, pod: Pod) -> None:
+        """The node takes the pod away without a word."""
+        pod.leaving = True
+        if pod.process is not None:
+            await pod.process.kill()
+        self.kube.remove(PODS.plural, NAMESPACE, pod.name)
+        shutil.rmtree(pod.folder, ignore_errors=True)
+
+    async def _no_http(self, *_: object) -> Any:
+        class Runner:
+            async def cleanup(self) -> None:
+                """Nothing listens."""
+
+        return Runner()
+
+    def _set_pod_status(self, pod: Pod, status: Object) -> None:
+        key = (PODS.plural, NAMESPACE, pod.name)
+        if key in self.kube.objects:
+            self.kube._put(key, copy.deepcopy(self.kube.objects[key]) | {"status": status}, "MODIFIED")
+
+    # What users do -------------------------------------------------------------------------------------
+
+    def create_session(self, name: str) -> None:
+        """Apply a Session."""
+        self.run(self._create(SESSIONS, "Session", name, {"partitions": ["default"]}))
+
+    def create_task(self, name: str, session: str, **spec: Any) -> None:
+        """Apply a Task."""
+        self.run(self._create(TASKS, "Task", name, {"session": session} | spec))
+
+    def want(self, kind: str, name: str, state: str) -> None:
+        """Set a desired state."""
+        where = SESSIONS if kind == "Session" else TASKS
+        self.run(self.kube.patch(where, name, {"spec": {"desiredState": state}}, NAMESPACE))
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete a Session or Task."""
+        self.run(self.kube.delete(SESSIONS if kind == "Session" else TASKS, name, NAMESPACE))
+
+    def tasks(self) -> dict[str, Object]:
+        """Living Tasks by name."""
+        return {n: o for (p, _, n), o in self.kube.objects.items() if p == TASKS.plural}
+
+    def sessions(self) -> dict[str, Object]:
+        """Living Sessions by name."""
+        return {n: o for (p, _, n), o in self.kube.objects.items() if p == SESSIONS.plural}
+
+    async def _create(self, kind: Any, word: str, name: str, spec: Object) -> None:
+        defaults = {} if word == "Partition" else {"desiredState": "Active" if word == "Task" else "Running"}
+        meta: Object = {"name": name}
+        if word == "Session":
+            meta["finalizers"] = [SESSION_FINALIZER]
+        body = {"apiVersion": GROUP_VERSION, "kind": word, "metadata": meta, "spec": defaults | spec}
+        await self.kube.create(kind, body, NAMESPACE)
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, asyncio.CancelledError):
+            self.problems.append(error or AssertionError(context["message"]))
+
+    # Plumbing ------------------------------------------------------------------------------------------
+
+    def _dial(self) -> Link:
+        process = CURRENT.get()
+        if not self.nats.up or not process.alive:
+            raise ConnectionRefusedError("the server is down")
+        link = Link(self.loop, self.chance, process.name)
+        process.links.append(link)
+        self.nats.accept(link)
+        return link
+
+    def _start(self, name: str, program: Coroutine[Any, Any, None]) -> Process:
+        process = processes.start(name, program)
+        assert process.root is not None
+        self.processes.append(process)
+        process.root.add_done_callback(lambda task: self._ended(process, task))
+        return process
+
+    def _ended(self, process: Process, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or not process.alive:
+            return
+        error = task.exception()
+        if error is None:
+            return
+        if not process.name.startswith("operator"):
+            self.problems.append(error)
+            return
+        self.crashes.append(error)
+        if process is self.operator:  # Kubernetes starts it again
+            self._later(1.0, self.start_operator)
+
+    def _later(self, seconds: float, call: Any, *arguments: Any) -> None:
+        async def work() -> None:
+            await asyncio.sleep(seconds)
+            call(*arguments)
+
+        self._in_background(work())
+
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def worlds(seed: int, pods: int = 2) -> Iterator[World]:
+    """One world."""
+    with World(seed, pods) as world:
+        yield world
