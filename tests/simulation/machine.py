@@ -5,7 +5,7 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from armonik_sdk.api.names import JOURNAL, QUEUE
+from armonik_sdk.api.names import CONTROL, JOURNAL, QUEUE, bucket_stream
 from simulation.invariants import Watcher, check_quiet
 from simulation.world import Pod, World
 
@@ -164,11 +164,17 @@ class Installation(RuleBasedStateMachine):
         return ended and not self.w.nats.streams[QUEUE].messages
 
     def _state(self) -> str:
-        tasks = [(n, t.get("status", {}).get("phase"), t.get("status", {}).get("elements")) for n, t in self.w.tasks().items()]
-        queued = [m.subject for m in self.w.nats.streams[QUEUE].messages.values()]
-        journal = self.w.nats.streams[JOURNAL]
-        heads = [(s.split(".")[-2:], journal.messages[q[-1]].data[:300]) for s, q in journal.by_subject.items()]
-        return f"{tasks}\nqueued: {queued}\nheads: {heads}"
+        world = self.w
+        shown = [f"{name}: {task.get('status')}" for name, task in world.tasks().items()]
+        shown += [f"queued {m.subject}" for m in world.nats.streams[QUEUE].messages.values()]
+        for name in (JOURNAL, bucket_stream(CONTROL)):
+            stream = world.nats.streams[name]
+            shown += [f"{s}: {stream.messages[q[-1]].data[:300]!r}" for s, q in stream.by_subject.items()]
+        shown += [f"pod {p.name} {p.uid}: {p.process and p.process.alive}, leaving {p.leaving}" for p in world.pods.values()]
+        shown += [str(o["metadata"]) + str(o.get("status")) for k, o in world.kube.objects.items() if k[0] in ("pods", "partitions")]
+        shown += [f"{p.name} alive {p.alive} {p.root}" for p in world.processes if p.alive]
+        shown += [f"crashed: {error!r}" for error in world.crashes]
+        return "\n".join(shown)
 
 
 def _finished(task: dict[str, Any]) -> bool:

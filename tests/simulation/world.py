@@ -27,7 +27,7 @@ from simulation import process as processes
 from simulation.kube import Object, SimulatedKube
 from simulation.link import Link, SimulatedTransport
 from simulation.loop import VirtualLoop, virtual_clocks
-from simulation.process import CURRENT, Process
+from simulation.process import CURRENT, OUTSIDE, Process
 from simulation.server import NatsServer
 from simulation.store import SimulatedStore
 from simulation.worker import SERVICES, SimulatedAgentService, SimulatedWorker
@@ -342,7 +342,11 @@ class World:
         self._in_background(work())
 
     def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        token = CURRENT.set(OUTSIDE)  # whoever caused it: it must not die with them
+        try:
+            task = asyncio.get_running_loop().create_task(coroutine)
+        finally:
+            CURRENT.reset(token)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
