@@ -6,9 +6,10 @@ state, and its results become visible exactly once.
 
 from typing import Any
 
-from armonik_sdk.api.names import JOURNAL, QUEUE, RESULTS, RunId, bucket_stream, bucket_subject
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.names import JOURNAL, QUEUE, RESULTS, RunId, bucket_stream, bucket_subject, result_key
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
+from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, ResultEntry, ResultState, RunResults
 from simulation.stream import Stored
 from simulation.world import World
 
@@ -77,6 +78,9 @@ def check_quiet(world: World) -> None:
         assert head.kind.terminal, f"{subject} ended as {head.kind}"
         assert run.task in tasks, f"{subject} belongs to no living task"
     for uid, task in tasks.items():
+        if any(c["reason"] == "DependencyNotFound" for c in task["status"]["conditions"]):
+            assert not any(f".{uid}." in subject for subject in heads), "a task that waits has a journal"
+            continue
         _check_task(world, uid, task, {s: h for s, h in heads.items() if f".{uid}." in s})
 
 
@@ -98,11 +102,26 @@ def _check_task(world: World, uid: str, task: dict[str, Any], heads: dict[str, R
         assert entry is not None, f"{subject} has no entry in RESULTS"
         for outcome in entry.outcomes:
             assert kinds[outcome.index] == outcome.kind, f"{name}: element {outcome.index} differs from RESULTS"
-            for piece in outcome.outputs.values():
-                ref = entry.ref(piece)
-                data = world.store.objects[ref.key][ref.offset or 0 :][: ref.length]
-                worker_id = uid if total == 1 and "itemsRef" not in spec else f"{uid}.{outcome.index}"
-                assert data.startswith(f"{worker_id}|".encode()), f"{name}: {outcome.index} holds {data!r}"
+            worker_id = uid if total == 1 else f"{uid}.{outcome.index}"
+            for piece in (*outcome.outputs.values(), *outcome.made.values()):
+                data = _bytes(world, entry.ref(piece))
+                assert data.startswith((worker_id.encode() + b"|", b"child")), f"{name}: {outcome.index} holds {data!r}"
+            for result in outcome.delegated:
+                _check_delegated(world, run, result)
+
+
+def _check_delegated(world: World, run: RunId, result: str) -> None:
+    key = result_key(run.namespace, run.session, result)
+    found = world.nats.streams[bucket_stream(RESULTS)].last_on(bucket_subject(RESULTS, key))
+    assert found is not None, f"{result} was handed to a child and has no entry"
+    entry = ResultEntry.model_validate_json(found.data)
+    assert entry.state in (ResultState.COMPLETED, ResultState.ABORTED), f"{result} is {entry.state} for ever"
+    if entry.ref is not None:
+        assert b"|" in _bytes(world, entry.ref)
+
+
+def _bytes(world: World, ref: ObjectRef) -> bytes:
+    return world.store.objects[ref.key][ref.offset or 0 :][: ref.length]
 
 
 def _results_of(world: World, run: RunId) -> RunResults | None:

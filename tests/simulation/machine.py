@@ -5,13 +5,13 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from armonik_sdk.api.names import CONTROL, JOURNAL, QUEUE, bucket_stream
+from armonik_sdk.api.names import CONTROL, JOURNAL, QUEUE, RunId, bucket_stream
 from simulation.invariants import Watcher, check_quiet
 from simulation.world import Pod, World
 
 PEACE = 1_800
 """Virtual seconds within which everything must have ended once nothing goes wrong any more."""
-MODES = ("ok", "ok", "ok", "error", "flaky", "crash", "hang")
+MODES = ("ok", "ok", "ok", "parent", "error", "flaky", "crash", "hang")
 
 
 class Installation(RuleBasedStateMachine):
@@ -63,7 +63,31 @@ class Installation(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.world and self.world.tasks())
     def cancel_task(self) -> None:
-        self.w.want("Task", self.w.chance.choice(sorted(self.w.tasks())), "Cancelled")
+        self.w.want("Task", self._task(), "Cancelled")
+
+    @rule(again=st.booleans())
+    @precondition(lambda self: self.world and self.world.tasks())
+    def delete_task(self, again: bool) -> None:
+        name = self._task()
+        self.w.delete("Task", name)
+        if again and name.startswith("task-"):
+            self.w.create_task(name, "session", count=3)
+
+    @rule(paused=st.booleans())
+    def pause_session(self, paused: bool) -> None:
+        if self._session_state() in ("Running", "Paused"):
+            self.w.want("Session", "session", "Paused" if paused else "Running")
+
+    @rule(state=st.sampled_from(["Closed", "Cancelled"]), really=st.integers(0, 3))
+    def end_session(self, state: str, really: int) -> None:
+        if really == 0 and self._session_state() != "Cancelled":
+            self.w.want("Session", "session", state)
+
+    def _task(self) -> str:
+        return self.w.chance.choice(sorted(self.w.tasks()))
+
+    def _session_state(self) -> str:
+        return str(self.w.sessions()["session"]["spec"]["desiredState"])
 
     # Time ----------------------------------------------------------------------------------------------
 
@@ -157,11 +181,16 @@ class Installation(RuleBasedStateMachine):
         for process in self.frozen:
             process.freeze(False)
         self.frozen.clear()
+        if self._session_state() == "Paused":
+            world.want("Session", "session", "Running")
 
     def _quiet(self) -> bool:
         tasks = self.w.tasks().values()
-        ended = all(_finished(task) for task in tasks)
-        return ended and not self.w.nats.streams[QUEUE].messages
+        ended = all(_finished(task) or _parked(task) for task in tasks)
+        uids = {task["metadata"]["uid"] for task in tasks}
+        journal = self.w.nats.streams[JOURNAL]
+        kept = {RunId.from_journal(subject).task for subject in journal.by_subject}
+        return ended and kept <= uids and not self.w.nats.streams[QUEUE].messages
 
     def _state(self) -> str:
         world = self.w
@@ -175,6 +204,12 @@ class Installation(RuleBasedStateMachine):
         shown += [f"{p.name} alive {p.alive} {p.root}" for p in world.processes if p.alive]
         shown += [f"crashed: {error!r}" for error in world.crashes]
         return "\n".join(shown)
+
+
+def _parked(task: dict[str, Any]) -> bool:
+    """It waits for something that a user deleted, and says so."""
+    conditions = task.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["reason"] == "DependencyNotFound" for c in conditions)
 
 
 def _finished(task: dict[str, Any]) -> bool:
