@@ -23,13 +23,14 @@ class Installation(RuleBasedStateMachine):
         self.made = 0
         self.frozen: list[Any] = []
 
-    @initialize(seed=st.integers(0, 2**32), pods=st.integers(1, 3))
-    def begin(self, seed: int, pods: int) -> None:
+    @initialize(seed=st.integers(0, 2**32), pods=st.integers(1, 3), mode=st.sampled_from(MODES))
+    def begin(self, seed: int, pods: int, mode: str) -> None:
         self.world = World(seed, pods)
         self.world.__enter__()
         self.watcher = Watcher(self.world)
         self.world.create_session("session")
         self.world.passes(5.0)
+        self.submit(12, mode, "0.3", 1, False)
 
     @property
     def w(self) -> World:

@@ -41,6 +41,10 @@ class SimulatedStore:
             raise ChecksumMismatch(f"object {ref.key} was altered")
         return data
 
+    async def download(self, ref: ObjectRef, path: Path) -> None:
+        """Read into a file."""
+        path.write_bytes(await self.get(ref))
+
     async def stat(self, key: str) -> int:
         """Size."""
         await self._turn()

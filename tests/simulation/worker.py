@@ -9,9 +9,8 @@ import grpc
 import grpc.aio
 from armonik.protogen.common import agent_common_pb2 as wire
 from armonik.protogen.common.objects_pb2 import Empty, Output
-from armonik.protogen.common.worker_common_pb2 import ProcessReply
+from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 
-from armonik_agent.elements import Element
 from armonik_agent.worker_api import AgentService
 from simulation.process import CURRENT, Process
 
@@ -41,11 +40,20 @@ class SimulatedAgentService(AgentService):
         return _Server()
 
 
+CHILD = b"child"
+"""Payload of sub-tasks."""
 SERVICES: dict[Process, AgentService] = {}
 
 
+class SimulatedChannel:
+    """What the agent's real client of the worker takes for a gRPC channel."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
 class SimulatedWorker:
-    """Does what the element's options ask for.
+    """The stub that the agent's real client calls; it does what the element's options ask for.
 
     `mode`: `ok` (default), `error`, `crash` (the call fails), `flaky` (every other call fails), `parent` (hands
     its output to a sub-task), `hang`; `seconds`: how long it takes.
@@ -53,26 +61,22 @@ class SimulatedWorker:
 
     chance = random.Random(0)
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, channel: object) -> None:
         self._process = CURRENT.get()
 
-    async def close(self) -> None:
-        """Nothing is open."""
+    async def HealthCheck(self, request: Any, timeout: float) -> Any:  # noqa: N802 - the service's name
+        """Always well."""
+        await asyncio.sleep(0.001)
+        return HealthCheckReply(status=HealthCheckReply.SERVING)
 
-    async def healthy(self) -> bool:
-        """Always."""
-        return True
+    def Process(self, request: Any, timeout: float) -> asyncio.Task[Any]:  # noqa: N802 - the service's name
+        """One execution, which may be awaited or cancelled."""
+        return asyncio.get_running_loop().create_task(self._work(request, timeout))
 
-    async def until_healthy(self) -> None:
-        """At once."""
-        await asyncio.sleep(0)
-
-    async def process(self, element: Element, session: str, token: str, folder: Path) -> Any:
-        """One execution."""
-        options = element.options.options or {}
+    async def _work(self, request: Any, limit: float) -> Any:
+        options, folder = dict(request.task_options.options), Path(request.data_folder)
         mode = options.get("mode", "ok")
-        inputs = [(folder / name).read_bytes() for name in element.inputs]
-        limit = element.max_duration
+        inputs = [(folder / name).read_bytes() for name in (request.payload_id, *request.data_dependencies)]
         seconds = float(options.get("seconds", "0.05")) * self.chance.uniform(0.2, 1.8)
         if mode == "hang" or seconds > limit:
             await asyncio.sleep(limit)
@@ -82,33 +86,36 @@ class SimulatedWorker:
             raise _failure(grpc.StatusCode.UNAVAILABLE)
         if mode == "error":
             return ProcessReply(output=Output(error=Output.Error(details="asked to fail")))
-        service = SERVICES[self._process]
-        if mode == "parent":
-            await self._delegate(service, element, token)
-        else:
-            for name in element.expected:
-                (folder / name).write_bytes(f"{element.task_id}|{token}|{len(inputs)}".encode())
-            ids = [
-                wire.NotifyResultDataRequest.ResultIdentifier(session_id=session, result_id=name)
-                for name in element.expected
-            ]
-            request = wire.NotifyResultDataRequest(communication_token=token, ids=ids)
-            await service.NotifyResultData(request, _Context())
+        service, token = SERVICES[self._process], request.communication_token
+        try:
+            if mode == "parent" and inputs[0] != CHILD:
+                await self._delegate(service, request)
+            else:
+                for name in request.expected_output_keys:
+                    (folder / name).write_bytes(f"{request.task_id}|{token}|{len(inputs)}".encode())
+                ids = [
+                    wire.NotifyResultDataRequest.ResultIdentifier(
+                        session_id=request.session_id, result_id=name
+                    )
+                    for name in request.expected_output_keys
+                ]
+                told = wire.NotifyResultDataRequest(communication_token=token, ids=ids)
+                await service.NotifyResultData(told, _Context())
+        except Refused as error:
+            raise _failure(grpc.StatusCode.UNKNOWN) from error
         return ProcessReply(output=Output(ok=Empty()))
 
-    async def _delegate(self, service: AgentService, element: Element, token: str) -> None:
+    async def _delegate(self, service: AgentService, request: Any) -> None:
+        token = request.communication_token
+        payload = wire.CreateResultsRequest.ResultCreate(name="payload", data=CHILD)
         made = await service.CreateResults(
-            wire.CreateResultsRequest(
-                communication_token=token,
-                results=[wire.CreateResultsRequest.ResultCreate(name="payload", data=b"child")],
-            ),
-            _Context(),
+            wire.CreateResultsRequest(communication_token=token, results=[payload]), _Context()
         )
         child = wire.SubmitTasksRequest.TaskCreation(
-            payload_id=made.results[0].result_id, expected_output_keys=list(element.expected)
+            payload_id=made.results[0].result_id, expected_output_keys=list(request.expected_output_keys)
         )
-        request = wire.SubmitTasksRequest(communication_token=token, task_creations=[child])
-        await service.SubmitTasks(request, _Context())
+        asked = wire.SubmitTasksRequest(communication_token=token, task_creations=[child])
+        await service.SubmitTasks(asked, _Context())
 
 
 def _failure(code: grpc.StatusCode) -> grpc.aio.AioRpcError:

@@ -15,8 +15,10 @@ from unittest.mock import patch
 import nats.aio.client
 
 import armonik_agent.__main__ as agent_main
+import armonik_agent.worker as worker_module
 import armonik_operator.controller as controller_module
 from armonik_agent.settings import Settings as AgentSettings
+from armonik_agent.site import Drain
 from armonik_operator.adapters.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS
 from armonik_operator.controller import Controller
 from armonik_operator.resources.secrets import nats_secret, s3_secret
@@ -30,7 +32,7 @@ from simulation.loop import VirtualLoop, virtual_clocks
 from simulation.process import CURRENT, OUTSIDE, Process
 from simulation.server import NatsServer
 from simulation.store import SimulatedStore
-from simulation.worker import SERVICES, SimulatedAgentService, SimulatedWorker
+from simulation.worker import SERVICES, SimulatedAgentService, SimulatedChannel, SimulatedWorker
 
 NAMESPACE = "team"
 T = TypeVar("T")
@@ -55,7 +57,7 @@ class Pod:
         self.uid: str = obj["metadata"]["uid"]
         self.folder = Path(tempfile.mkdtemp(prefix="simulated-pod-"))
         self.process: Process | None = None
-        self.draining = asyncio.Event()
+        self.drain = Drain()
         self.leaving = False
 
 
@@ -96,7 +98,8 @@ class World:
         enter(patch.object(controller_module, "S3Store", lambda *_, **__: self.store))
         enter(patch.object(controller_module.Kube, "connect", self._connect_kube))
         enter(patch.object(agent_main, "S3Store", lambda *_, **__: self.store))
-        enter(patch.object(agent_main, "Worker", SimulatedWorker))
+        enter(patch.object(worker_module, "WorkerStub", SimulatedWorker))
+        enter(patch.object(worker_module.grpc.aio, "insecure_channel", lambda *_, **__: SimulatedChannel()))
         enter(patch.object(agent_main, "AgentService", SimulatedAgentService))
         enter(patch.object(agent_main, "serve_http", self._no_http))
         self.run(self._begin())
@@ -208,7 +211,7 @@ class World:
     def _start_agent(self, pod: Pod) -> None:
         if pod.leaving or pod.name not in self.pods:
             return
-        pod.draining = asyncio.Event()
+        pod.drain = Drain()
         pod.process = self._start(pod.name, self._serve(pod))
         self._set_pod_status(pod, {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
 
@@ -223,12 +226,12 @@ class World:
                 "ARMONIK_HTTP_PORT": "0",
             }
         )
-        await agent_main.serve(settings, _CREDENTIALS, pod.draining)
+        await agent_main.serve(settings, _CREDENTIALS, pod.drain)
         if not pod.leaving:  # the container ended by itself and is started again
             self._later(1.0, self._start_agent, pod)
 
     async def _stop_pod(self, pod: Pod) -> None:
-        pod.draining.set()
+        pod.drain.end(20.0)
         if pod.process is not None and pod.process.root is not None:
             await asyncio.wait({pod.process.root}, timeout=30.0)
             await pod.process.kill()
