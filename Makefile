@@ -13,6 +13,8 @@ export ARMONIK_E2E_NAMESPACE ?= armonik-system
 # Further arguments for `helm upgrade --install`, for pytest, and for the benchmarks (`--only no-op`).
 HELM_ARGS ?=
 PYTEST_ARGS ?=
+SOAK_EXAMPLES ?= 5000
+SOAK_STEPS ?= 100
 BENCH_ARGS ?=
 
 export PYTHON ?= python3
@@ -35,7 +37,7 @@ demo: install ## From nothing to real work done by real pods
 	$(BIN)/python examples/demo.py
 
 .PHONY: test
-test: lint test-unit test-integration test-e2e ## Everything: lint, unit, integration and end-to-end tests
+test: lint test-unit test-simulation test-integration test-e2e ## Everything: lint and all tests
 
 .PHONY: lint
 lint: venv verify ## Linter, formatter, types, layers, generated files
@@ -51,6 +53,17 @@ lint: venv verify ## Linter, formatter, types, layers, generated files
 test-unit: venv ## Tests without servers
 	@$(call STAGE,unit tests)
 	$(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
+
+.PHONY: test-simulation
+test-simulation: venv ## A whole installation in virtual time, against an adversary
+	@$(call STAGE,simulation)
+	$(BIN)/python -m pytest -q tests/simulation $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: venv ## The simulation for long: SOAK_EXAMPLES histories of SOAK_STEPS steps
+	@$(call STAGE,soak)
+	ARMONIK_SIMULATION_EXAMPLES=$(SOAK_EXAMPLES) ARMONIK_SIMULATION_STEPS=$(SOAK_STEPS) \
+	  $(BIN)/python -m pytest -q tests/simulation --timeout 0 $(PYTEST_ARGS)
 
 .PHONY: test-integration
 test-integration: venv cluster-build ## Tests against real servers on loopback

@@ -18,7 +18,14 @@ import nats.errors
 import nats.js.errors
 import pytest
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig, RetentionPolicy, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    KeyValueConfig,
+    RetentionPolicy,
+    StreamConfig,
+)
 from servers import PASSWORD, NatsServer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -79,11 +86,21 @@ async def appends_name_what_they_follow(client: Client, account: Account) -> Non
         header = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
         return js.publish(subject, b"record", stream="J", headers=header)
 
-    for subject, expected in (("j.a", 0), ("j.a", 0), ("j.b", 0), ("j.a", 1), ("j.a", 1), ("j.a", 3), ("j.c", 9)):
+    for subject, expected in (
+        ("j.a", 0),
+        ("j.a", 0),
+        ("j.b", 0),
+        ("j.a", 1),
+        ("j.a", 1),
+        ("j.a", 3),
+        ("j.c", 9),
+    ):
         await refusal(account, append(subject, expected))
     for subject in ("j.a", "j.b"):
         found = await js.get_last_msg("J", subject)
-        account.append((found.seq, found.subject, found.data, found.headers is not None, found.time is not None))
+        account.append(
+            (found.seq, found.subject, found.data, found.headers is not None, found.time is not None)
+        )
     with pytest.raises(nats.js.errors.NotFoundError):
         await js.get_last_msg("J", "j.c")
     direct = await js.get_last_msg("J", "j.a", direct=True)

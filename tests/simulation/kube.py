@@ -200,4 +200,6 @@ def _never_back(old: Object, new: Object, name: str) -> None:
     was = any(c["type"] == "Finished" and c["status"] == "True" for c in old.get("conditions", []))
     now = any(c["type"] == "Finished" and c["status"] == "True" for c in new.get("conditions", []))
     if after < before or (was and not now):
-        raise Refused(422, {"reason": "Invalid", "message": f"status goes back from {before} to {after}"}, name)
+        raise Refused(
+            422, {"reason": "Invalid", "message": f"status goes back from {before} to {after}"}, name
+        )

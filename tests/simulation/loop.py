@@ -18,7 +18,7 @@ EPOCH = 1_800_000_000.0
 """Seconds since the epoch at START."""
 
 
-class Stuck(AssertionError):
+class Stuck(AssertionError):  # noqa: N818 - reads as the state
     """Everything waits, and nothing will ever wake it."""
 
 
@@ -60,7 +60,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the future carries it
             future.set_exception(error)
         return future
 

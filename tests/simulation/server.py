@@ -155,9 +155,7 @@ class NatsServer:
                     self._subscriptions.pop(key, None)
         return heard
 
-    def _store(
-        self, stream: Stream, subject: str, reply: str, headers: dict[str, str], data: bytes
-    ) -> None:
+    def _store(self, stream: Stream, subject: str, reply: str, headers: dict[str, str], data: bytes) -> None:
         try:
             sequence = stream.publish(subject, headers, data, self._loop.wall())
         except Refusal as refusal:
@@ -341,7 +339,9 @@ class NatsServer:
     def _direct(self, stream: Stream, reply: str, subject: str, body: dict[str, Any]) -> None:
         if patterns := body.get("multi_last"):
             names = [n for n in stream.by_subject if any(matches(p, n) for p in patterns)]
-            found = sorted((stream.messages[stream.by_subject[n][-1]] for n in names), key=lambda m: m.sequence)
+            found = sorted(
+                (stream.messages[stream.by_subject[n][-1]] for n in names), key=lambda m: m.sequence
+            )
             most = body.get("batch") or len(found)
             for place, message in enumerate(found[:most]):
                 left = {"Nats-Num-Pending": str(len(found) - place - 1)}
@@ -410,7 +410,7 @@ def _stamp(seconds: float) -> str:
 
 def _headers(block: bytes) -> dict[str, str]:
     lines = block.decode().split("\r\n")[1:]
-    return dict((k, v.strip()) for k, _, v in (line.partition(":") for line in lines if line))
+    return {k: v.strip() for k, _, v in (line.partition(":") for line in lines if line)}
 
 
 def _header_block(headers: dict[str, str]) -> bytes:

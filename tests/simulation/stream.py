@@ -17,7 +17,7 @@ class Stored:
     """Seconds since the epoch."""
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - what the server answers
     """An error answer of the JetStream API."""
 
     def __init__(self, code: int, err_code: int, description: str) -> None:

@@ -1,13 +1,31 @@
-"""Users and misfortune in any order: every element ends once, and all records agree."""
+"""Users and misfortune in any order: every element ends once, and all records agree.
 
-from hypothesis import HealthCheck, settings
+The number of histories and of their steps is `ARMONIK_SIMULATION_EXAMPLES` and `ARMONIK_SIMULATION_STEPS`;
+`make soak` asks for many.
+"""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
 
 from simulation.machine import Installation
 
-Installation.TestCase.settings = settings(
-    max_examples=20,
-    stateful_step_count=25,
+_SETTINGS = settings(
+    max_examples=int(os.environ.get("ARMONIK_SIMULATION_EXAMPLES", "60")),
+    stateful_step_count=int(os.environ.get("ARMONIK_SIMULATION_STEPS", "50")),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+class _Lossy(Installation):
+    """As with `sync_interval` other than always: a power cut takes the newest records."""
+
+    LOSSES = True
+
+
 TestInstallation = Installation.TestCase
+TestInstallation.settings = _SETTINGS
+TestInstallationThatLosesRecords = _Lossy.TestCase
+TestInstallationThatLosesRecords.settings = _SETTINGS

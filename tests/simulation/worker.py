@@ -1,4 +1,4 @@
-"""A worker beside a simulated agent: it calls the real Agent service with real messages, in the same process."""
+"""A worker beside a simulated agent: it calls the real Agent service, with real messages, in its process."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from armonik_agent.worker_api import AgentService
 from simulation.process import CURRENT, Process
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - reads as what happened
     """The Agent service has refused a call."""
 
 
@@ -55,8 +55,8 @@ class SimulatedChannel:
 class SimulatedWorker:
     """The stub that the agent's real client calls; it does what the element's options ask for.
 
-    `mode`: `ok` (default), `error`, `crash` (the call fails), `flaky` (every other call fails), `parent` (hands
-    its output to a sub-task), `hang`; `seconds`: how long it takes.
+    `mode`: `ok` (default), `error`, `crash` (the call fails), `flaky` (every other call fails), `parent`
+    (hands its output to a sub-task), `hang`; `seconds`: how long it takes.
     """
 
     chance = random.Random(0)
@@ -120,5 +120,3 @@ class SimulatedWorker:
 
 def _failure(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "simulated")
-
-
