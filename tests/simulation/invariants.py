@@ -79,8 +79,8 @@ def _essence(record: Record, outcome: Outcome) -> Any:
 def check_quiet(world: World, *, lossy: bool = False) -> None:
     """Everything has ended: statuses, journal, results, queue and objects agree.
 
-    Where the journal may lose its newest records (`lossy`), the head of a run whose end stands in a status may
-    say less than the status, which then decides.
+    Where the journal may lose its newest records (`lossy`), the head of a run whose end stands in a status
+    may say less than the status, which then decides.
     """
     journal = world.nats.streams[JOURNAL]
     queued = world.nats.streams[QUEUE].messages
