@@ -4,10 +4,13 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from nats.aio.client import Client as NatsClient
+from servers import free_port
 
 from armonik_operator.adapters.kube import SECRETS, TASKS, Kube
 from armonik_sdk.api.const import CLIENT_SECRET
@@ -21,12 +24,14 @@ from armonik_sdk.client import (
     Refused,
     ResultAborted,
     TaskHandle,
+    Unavailable,
     WaitTimeout,
     link,
 )
 from armonik_sdk.client import (
     ResultState as PublicState,
 )
+from armonik_sdk.client import kube as client_kube
 from armonik_sdk.client.collect import Order
 from armonik_sdk.dataplane import topology
 from armonik_sdk.dataplane.connect import Credentials
@@ -236,6 +241,33 @@ async def test_waiting_ends_with_the_condition(client: Client, kube: Kube) -> No
     assert (await again.wait(WAIT)).conditions[0].reason == "Succeeded"
 
 
+async def test_hundreds_wait_at_once_over_watches_that_end(
+    client: Client, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_kube, "WATCH_SECONDS", 1)
+    session = await client.create_session("demo")
+    tasks = await asyncio.gather(*(session.submit("7") for _ in range(300)))
+    waiting = [asyncio.create_task(task.wait(WAIT)) for task in tasks]
+    for at in range(0, len(tasks), 50):
+        batch = slice(at, at + 50)
+        await asyncio.gather(*(finish(kube, task, "Succeeded") for task in tasks[batch]))
+        ended = await asyncio.gather(*waiting[batch])
+        assert {status.conditions[0].reason for status in ended} == {"Succeeded"}
+
+
+async def test_a_task_made_again_under_its_name_is_another_one(client: Client, kube: Kube) -> None:
+    session = await client.create_session("demo")
+    first = await session.submit("7", name="again")
+    waiting = asyncio.create_task(first.wait(WAIT))
+    await first.delete()
+    second = await session.submit("8", name="again")
+    with pytest.raises(NotFound):
+        await waiting
+    waiting = asyncio.create_task(second.wait(WAIT))
+    await finish(kube, second, "Succeeded")
+    assert (await waiting).conditions[0].reason == "Succeeded"
+
+
 async def test_a_task_that_ended_without_a_result_says_why(client: Client, kube: Kube) -> None:
     task = await (await client.create_session("demo")).submit("7")
     waiting = asyncio.create_task(task.result(timeout=WAIT))
@@ -289,3 +321,18 @@ async def test_without_credentials_the_client_says_what_is_missing(
         task = await (await client.create_session("demo")).submit("7")
         with pytest.raises(NotConnected, match="armonik-client"):
             await task.result(timeout=WAIT)
+
+
+async def test_without_an_apiserver_the_client_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotConnected, match="kubeconfig"):
+        await Client.connect(kubeconfig=str(tmp_path / "missing"))
+    cluster = {"server": f"https://127.0.0.1:{free_port()}"}
+    config = {
+        "clusters": [{"name": "gone", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": "u"}}],
+        "current-context": "gone",
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    with pytest.raises(Unavailable, match="no usable answer"):
+        await Client.connect(kubeconfig=str(tmp_path / "kubeconfig"))

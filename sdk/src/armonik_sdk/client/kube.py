@@ -1,15 +1,13 @@
 """The apiserver as the client needs it: get, create, patch, delete, and waiting by watch."""
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote
 
-import aiohttp
 from kubernetes.aio import client, config
 
 from armonik_sdk.api.const import (
@@ -28,11 +26,12 @@ from armonik_sdk.client.errors import (
     Refused,
     Unavailable,
 )
+from armonik_sdk.client.watching import Expired, SharedWatch
 
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 60
-"""How long one watch lasts before the object is read again."""
+"""How long one watch lasts until the next goes on where it ended."""
 _IN_CLUSTER_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -63,6 +62,7 @@ class Kube:
 
     def __init__(self, configuration: client.Configuration, namespace: str, *, in_cluster: bool) -> None:
         self._transport = Transport(configuration)
+        self._watches: dict[tuple[Kind, str], SharedWatch] = {}
         self.namespace = namespace
         """The namespace to use when the caller names none."""
         self.in_cluster = in_cluster
@@ -90,6 +90,8 @@ class Kube:
 
     async def close(self) -> None:
         """Give the connections back."""
+        for watch in self._watches.values():
+            await watch.close()
         await self._transport.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
@@ -135,44 +137,40 @@ class Kube:
         Raises:
             NotFound: it was deleted, or replaced by another one of the same name.
         """
-        while True:
+        async with self._shared(kind, namespace).seat(name) as seat:
             found = await self.get(kind, namespace, name)
             while True:
                 if found["metadata"]["uid"] != uid:
                     raise NotFound(f"{kind.name} {namespace}/{name} was deleted and made again")
                 if done(found):
                     return found
-                newer = await self._next_change(
-                    kind, namespace, name, found["metadata"]["resourceVersion"], done
-                )
-                if newer is None:
-                    break
-                found = newer
+                told = await seat.next()
+                if told is None or told[1]["metadata"]["uid"] != uid:
+                    found = await self.get(kind, namespace, name)
+                elif told[0] == "DELETED":
+                    raise NotFound(f"{kind.name} {namespace}/{name} was deleted")
+                else:
+                    found = told[1]
 
-    async def _next_change(
-        self, kind: Kind, namespace: str, name: str, version: str, done: Callable[[Object], bool]
-    ) -> Object | None:
-        """The first later state that is done; None when the watch ended before."""
-        try:
-            async for event, found in self._watch(kind, namespace, name, version):
-                match event:
-                    case "DELETED":
-                        raise NotFound(f"{kind.name} {namespace}/{name} was deleted")
-                    case "ERROR":
-                        return None  # the version is too old: read again
-                    case _ if done(found):
-                        return found
-        except (aiohttp.ClientError, TimeoutError, client.ApiException) as error:
-            log.debug("watch of %s %s/%s: %s", kind.name, namespace, name, error)
-            await asyncio.sleep(1.0)
-        return None
+    def _shared(self, kind: Kind, namespace: str) -> SharedWatch:
+        """The watch of this kind and namespace, made when there is none."""
 
-    async def _watch(
-        self, kind: Kind, namespace: str, name: str, version: str
-    ) -> AsyncIterator[tuple[str, Object]]:
+        async def version() -> str:
+            listed = await self._request("GET", kind.path(namespace), query={"limit": "1"})
+            return str(listed["metadata"]["resourceVersion"])
+
+        def stream(version: str) -> AsyncIterator[tuple[str, Object]]:
+            return self._watch(kind, namespace, version)
+
+        key = (kind, namespace)
+        if key not in self._watches:
+            self._watches[key] = SharedWatch(version, stream)
+        return self._watches[key]
+
+    async def _watch(self, kind: Kind, namespace: str, version: str) -> AsyncIterator[tuple[str, Object]]:
         query = {
             "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
+            "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
@@ -186,15 +184,25 @@ class Kube:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in filter(None, lines):
                     event = json.loads(line)
+                    if event["type"] == "ERROR":  # most likely 410: the version is too old
+                        raise Expired(str(event["object"].get("message")))
                     yield event["type"], event["object"]
         finally:
             stream.close()
 
     async def _request(
-        self, method: str, path: str, *, body: Object | None = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
     ) -> Object:
         try:
-            answer = await self._transport.request(method, path, body=body, content_type=content_type)
+            answer = await self._transport.request(
+                method, path, body=body, query=query, content_type=content_type
+            )
         except NoAnswer as error:
             raise Unavailable(str(error)) from error
         if answer.ok:
