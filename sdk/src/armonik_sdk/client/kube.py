@@ -137,20 +137,26 @@ class Kube:
         Raises:
             NotFound: it was deleted, or replaced by another one of the same name.
         """
+        found = await self._read(kind, namespace, name, uid)
+        if done(found):  # the most frequent case needs no watch
+            return found
         async with self._shared(kind, namespace).seat(name) as seat:
-            found = await self.get(kind, namespace, name)
-            while True:
-                if found["metadata"]["uid"] != uid:
-                    raise NotFound(f"{kind.name} {namespace}/{name} was deleted and made again")
-                if done(found):
-                    return found
+            found = await self._read(kind, namespace, name, uid)
+            while not done(found):
                 told = await seat.next()
                 if told is None or told[1]["metadata"]["uid"] != uid:
-                    found = await self.get(kind, namespace, name)
+                    found = await self._read(kind, namespace, name, uid)
                 elif told[0] == "DELETED":
                     raise NotFound(f"{kind.name} {namespace}/{name} was deleted")
                 else:
                     found = told[1]
+        return found
+
+    async def _read(self, kind: Kind, namespace: str, name: str, uid: str) -> Object:
+        found = await self.get(kind, namespace, name)
+        if found["metadata"]["uid"] != uid:
+            raise NotFound(f"{kind.name} {namespace}/{name} was deleted and made again")
+        return found
 
     def _shared(self, kind: Kind, namespace: str) -> SharedWatch:
         """The watch of this kind and namespace, made when there is none."""
