@@ -15,6 +15,7 @@ from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import JournalLost, KubeUnavailable
 from armonik_operator.folding import FoldLoop
+from armonik_operator.housekeeping import Housekeeper
 from armonik_operator.life import Life
 from armonik_operator.load import Loads, Place
 from armonik_operator.partitions import PartitionWorker
@@ -43,6 +44,8 @@ FOLLOW = 0.3
 """Seconds after which a Partition follows its load; changes come in bursts."""
 SWEEP = 60.0
 INVENTORY = 600.0
+TIDY = 1800.0
+"""Seconds between two collections of what belongs to nobody."""
 
 
 class Controller:
@@ -98,6 +101,9 @@ class Controller:
                 self._queue.add(Key("partition", *name))
                 if deleted or not known_before:
                     self._wake(name.namespace, self._state.by_partition.get(name, ()))
+                    for session_name, session in self._state.sessions.items():
+                        if session_name.namespace == name.namespace and name.name in session.spec.partitions:
+                            self._queue.add(Key("session", *session_name))
             case "pods":
                 ended = obj.get("status", {}).get("phase") in ("Failed", "Succeeded")
                 if deleted or ended:
@@ -110,7 +116,8 @@ class Controller:
 
     async def _handle(self, key: Key) -> float | None:
         again: float | None = await self._handlers[key.kind](key)
-        if key.kind == "task" and (task := self._state.tasks.get(key.name)) is not None:
+        task = self._state.tasks.get(key.name) if key.kind == "task" else None
+        if task is not None and self._state.tally.put(task, self._state.folds.get(key.name)):
             self._queue.add_after(Key("session", key.namespace, task.spec.session), 0.5)
         return again
 
@@ -179,6 +186,8 @@ class Controller:
                 group.create_task(self._queue.run())
                 group.create_task(self._sweep_for_ever(client))
                 group.create_task(self._inventory_for_ever(servers, children))
+                keeper = Housekeeper(servers, store, self._settings, time.time)
+                group.create_task(self._tidy_for_ever(keeper))
         finally:
             await client.close()
 
@@ -251,6 +260,11 @@ class Controller:
             except (DataPlaneError, KubeUnavailable) as error:
                 log.warning("the inventory is compared later: %s", error)
             await asyncio.sleep(INVENTORY)
+
+    async def _tidy_for_ever(self, keeper: Housekeeper) -> None:
+        while True:
+            await asyncio.sleep(TIDY)
+            await keeper.tidy()
 
     async def _compare_inventory(self, servers: Servers, children: Children) -> None:
         """Find Tasks that were deleted while nobody watched (protocol rule 9)."""

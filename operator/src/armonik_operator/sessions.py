@@ -1,4 +1,4 @@
-"""Carries out what a Session asks for: acceptance, states for the agents, summary, deletion."""
+"""Carries out what a Session asks for: acceptance, states for the agents, summary, purge, end, deletion."""
 
 import logging
 import time
@@ -7,23 +7,15 @@ from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import SESSIONS, TASKS
 from armonik_operator.errors import NotFound
-from armonik_operator.reconcile.session import session_status
+from armonik_operator.reconcile.session import deleting_status, gives_up, session_plan, session_status
+from armonik_operator.reconcile.task import PATIENCE
+from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.state import Key, Named, Servers, State
-from armonik_sdk.api.const import SESSION_FINALIZER
-from armonik_sdk.api.kinds import Session
-from armonik_sdk.api.names import (
-    JOURNAL,
-    RESULTS,
-    bucket_stream,
-    bucket_subject,
-    control_key,
-    journal_of_session,
-    queue_of_session,
-    results_of_session,
-)
+from armonik_sdk.api.const import SESSION_FINALIZER, Reason
+from armonik_sdk.api.kinds import Session, SessionStatus
+from armonik_sdk.api.names import control_key
 from armonik_sdk.api.records import Control, DesiredState
 from armonik_sdk.dataplane.kv import put_control
-from armonik_sdk.dataplane.queue import purge
 
 log = logging.getLogger(__name__)
 
@@ -55,59 +47,83 @@ class SessionWorker:
         if session.metadata.deletion_timestamp is not None:
             await self._delete(key.namespace, session)
             return None
-        finalizers = session.metadata.finalizers
-        if SESSION_FINALIZER not in finalizers:
-            body = {"metadata": {"uid": session.metadata.uid, "finalizers": [*finalizers, SESSION_FINALIZER]}}
-            await self._servers.kube.patch(SESSIONS, key.name, body, key.namespace)
-        uid, generation = session.metadata.uid, session.metadata.generation
-        if self._told.get(uid) != generation:
-            await self._furnish(key.namespace)
-            state = DesiredState(session.spec.desired_state)
-            wanted = Control(state=state, generation=generation, at=time.time())
-            await put_control(self._servers.control, control_key(key.namespace, uid), wanted)
-            self._told[uid] = generation
-            for task in self._state.tasks_of(session):
-                self._enqueue(Key("task", key.namespace, task.metadata.uid))
-        return await self._summarise(key, session)
-
-    async def _summarise(self, key: Key, session: Session) -> float | None:
-        last, now = self._state.written.get(session.metadata.uid), time.monotonic()
-        if last is not None and now - last < INTERVAL:
-            return INTERVAL - (now - last)
-        counts = [
-            self._state.fold(task.metadata.uid).counts(task.spec.total)
-            for task in self._state.tasks_of(session)
-        ]
-        status = session_status(session, counts, datetime.now(UTC))
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        old = session.status
-        if old is not None and old.model_dump(mode="json", by_alias=True, exclude_none=True) == body:
+        await self._accept(key.namespace, session)
+        elements = self._state.tally.of(session)
+        made = session_plan(session, elements, datetime.now(UTC))
+        if made.expire:
+            log.info("session %s/%s: its time after the end is over", key.namespace, key.name)
+            await self._servers.kube.delete(SESSIONS, key.name, key.namespace, uid=session.metadata.uid)
             return None
-        self._state.written[session.metadata.uid] = now
-        try:
-            await self._servers.kube.patch(SESSIONS, key.name, {"status": body}, key.namespace, status=True)
-        except NotFound:
-            log.debug("session %s/%s was deleted meanwhile", key.namespace, key.name)
+        if made.purge:
+            await remove_data(self._servers, key.namespace, session.metadata.uid)
+            log.info("the data of session %s/%s is purged", key.namespace, key.name)
+        later = await self._summarise(session, purged=made.purge)
+        waits = [wait for wait in (later, made.again) if wait is not None]
+        return min(waits) if waits else None
+
+    async def _accept(self, namespace: str, session: Session) -> None:
+        """The finalizer before anything else, then the state that agents read."""
+        meta = session.metadata
+        if SESSION_FINALIZER not in meta.finalizers:
+            body = {"metadata": {"uid": meta.uid, "finalizers": [*meta.finalizers, SESSION_FINALIZER]}}
+            await self._servers.kube.patch(SESSIONS, meta.name, body, namespace)
+        if self._told.get(meta.uid) == meta.generation:
+            return
+        await self._furnish(namespace)
+        state = DesiredState(session.spec.desired_state)
+        wanted = Control(state=state, generation=meta.generation, at=time.time())
+        await put_control(self._servers.control, control_key(namespace, meta.uid), wanted)
+        self._told[meta.uid] = meta.generation
+        for task in self._state.tasks_of(session):
+            self._enqueue(Key("task", namespace, task.metadata.uid))
+
+    async def _summarise(self, session: Session, *, purged: bool) -> float | None:
+        uid, now = session.metadata.uid, time.monotonic()
+        last = self._state.written.get(uid)
+        if last is not None and now - last < INTERVAL and not purged:
+            return INTERVAL - (now - last)
+        namespace, wall = session.metadata.namespace or "", datetime.now(UTC)
+        missing = {p for p in session.spec.partitions if Named(namespace, p) not in self._state.partitions}
+        created = session.metadata.creation_timestamp
+        if missing and created is not None and (wall - created).total_seconds() < PATIENCE:
+            return PATIENCE
+        elements = self._state.tally.of(session)
+        status = session_status(session, elements, wall, missing=missing, purged=purged)
+        if await self._write(session, status):
+            self._state.written[uid] = now
         return None
 
+    async def _write(self, session: Session, status: SessionStatus) -> bool:
+        """Whether there was anything to write."""
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        old, meta = session.status, session.metadata
+        if old is not None and old.model_dump(mode="json", by_alias=True, exclude_none=True) == body:
+            return False
+        body = {"metadata": {"uid": meta.uid}, "status": body}
+        try:
+            await self._servers.kube.patch(SESSIONS, meta.name, body, meta.namespace, status=True)
+        except NotFound:
+            log.debug("session %s/%s was deleted meanwhile", meta.namespace, meta.name)
+        return True
+
     async def _delete(self, namespace: str, session: Session) -> None:
-        """Protocol steps L1 to L5; each may be repeated."""
+        """Protocol steps L1 to L5; each may be repeated. No server is waited for for ever."""
         uid, name = session.metadata.uid, session.metadata.name
         if SESSION_FINALIZER not in session.metadata.finalizers:
             return
-        wanted = Control(state=DesiredState.DELETED, at=time.time())
-        await put_control(self._servers.control, control_key(namespace, uid), wanted)
-        await self._servers.kube.delete_collection(TASKS, namespace, fields=f"status.sessionUid={uid}")
-        for task in self._state.tasks_of(session):  # those whose status was never written
-            if not (task.status and task.status.session_uid) and self._state.fold(task.metadata.uid).session:
-                await self._servers.kube.delete(TASKS, task.metadata.name, namespace, uid=task.metadata.uid)
-        await purge(self._servers.client, queue_of_session(namespace, uid))
-        js = self._servers.client.jetstream(timeout=10)
-        await js.purge_stream(JOURNAL, subject=journal_of_session(namespace, uid))
-        await js.purge_stream(
-            bucket_stream(RESULTS), subject=bucket_subject(RESULTS, results_of_session(namespace, uid))
-        )
-        await self._servers.objects.delete_many(f"{namespace}/{uid}/")
+        try:
+            wanted = Control(state=DesiredState.DELETED, at=time.time())
+            await put_control(self._servers.control, control_key(namespace, uid), wanted)
+            await self._delete_tasks(namespace, session)
+            await self._write(session, deleting_status(session, Reason.DELETING_DATA, datetime.now(UTC)))
+            await remove_data(self._servers, namespace, uid)
+        except UNANSWERED as error:
+            if not gives_up(session, datetime.now(UTC)):
+                raise
+            log.warning(
+                "session %s/%s goes, its data later: a server does not answer: %s", namespace, name, error
+            )
+            await self._delete_tasks(namespace, session)
         left = [entry for entry in session.metadata.finalizers if entry != SESSION_FINALIZER]
         body = {"metadata": {"uid": uid, "finalizers": left}}
         try:
@@ -115,4 +131,13 @@ class SessionWorker:
         except NotFound:
             log.debug("session %s/%s was gone already", namespace, name)
         self._told.pop(uid, None)
+        self._state.written.pop(uid, None)
         log.info("session %s/%s and its data are deleted", namespace, name)
+
+    async def _delete_tasks(self, namespace: str, session: Session) -> None:
+        uid = session.metadata.uid
+        await self._write(session, deleting_status(session, Reason.DELETING_TASKS, datetime.now(UTC)))
+        await self._servers.kube.delete_collection(TASKS, namespace, fields=f"status.sessionUid={uid}")
+        for task in self._state.tasks_of(session):  # those whose status was never written
+            if not (task.status and task.status.session_uid) and self._state.fold(task.metadata.uid).session:
+                await self._servers.kube.delete(TASKS, task.metadata.name, namespace, uid=task.metadata.uid)

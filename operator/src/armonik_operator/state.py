@@ -13,6 +13,7 @@ from armonik_operator.fold import TaskFold
 from armonik_operator.life import Life
 from armonik_operator.load import Loads
 from armonik_operator.settings import Settings
+from armonik_operator.tally import Tally
 from armonik_sdk.api.const import PARENT_LABEL
 from armonik_sdk.api.kinds import Partition, Session, Task
 from armonik_sdk.api.names import CONTROL, RESULTS, TASKS, RunId
@@ -87,6 +88,8 @@ class State:
     settings: Settings
     loads: Loads
     """What waits for each Partition, and who works for it."""
+    tally: Tally = field(default_factory=Tally)
+    """Counts of elements by Session."""
     life: Life = field(default_factory=Life)
     """Life of the journal."""
     sessions: dict[Named, Session] = field(default_factory=dict)
@@ -131,12 +134,14 @@ class State:
             fold.seed(OutcomeKind.ERROR, Ranges.parse(status.failed_indexes))
             fold.seed(OutcomeKind.TIMEOUT, Ranges.parse(status.timed_out_indexes))
             fold.seed(OutcomeKind.CANCELLED, Ranges.parse(status.cancelled_indexes))
+        self.tally.put(task, self.folds.get(uid))
 
     def drop_task(self, task: Task) -> None:
         """Forget a Task that was deleted, but for what has to be cleaned up."""
         uid = task.metadata.uid
         name = Named(task.metadata.namespace or "", task.metadata.name)
         self.tasks.pop(uid, None)
+        self.tally.drop(uid)
         if self.uids.get(name) == uid:
             del self.uids[name]
         _discard(self.by_session, Named(name.namespace, task.spec.session), uid)

@@ -14,7 +14,7 @@ CUSTOM_KINDS = "partitions.armonik.io,sessions.armonik.io,tasks.armonik.io"
 
 # In every namespace it serves.
 SERVED: Rights = {
-    "armonik.io/sessions": {"list", "watch", "patch"},
+    "armonik.io/sessions": {"list", "watch", "patch", "delete"},
     "armonik.io/partitions": {"list", "watch"},
     "armonik.io/tasks": {"get", "list", "watch", "create", "delete", "deletecollection"},
     "armonik.io/sessions/status": {"patch"},

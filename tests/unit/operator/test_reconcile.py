@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from armonik_operator.fold import TaskFold
-from armonik_operator.reconcile.session import session_status
 from armonik_operator.reconcile.task import Cancel, DependencyState, Needs, Readiness, plan
 from armonik_operator.status import Shown, task_status
-from armonik_sdk.api.kinds import ElementCounts, Partition, Session, Task, TaskOptions
+from armonik_sdk.api.kinds import Partition, Session, Task, TaskOptions
 from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, Record, RecordKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -91,12 +90,3 @@ def test_a_single_task_shows_its_result() -> None:
     assert status.succeeded_indexes == "0"
     assert status.conditions[0].type == "Finished"
     assert status.conditions[0].reason == "Succeeded"
-
-
-def test_a_session_finishes_when_closed_and_over() -> None:
-    busy = ElementCounts(total=2, running=1, succeeded=1)
-    over = ElementCounts(total=2, succeeded=2)
-    closed = make_session(desiredState="Closed")
-    assert [c.type for c in session_status(closed, [busy], NOW).conditions] == ["Ready"]
-    assert session_status(closed, [over, over], NOW).conditions[0].type == "Finished"
-    assert session_status(closed, [over, over], NOW).progress == "4/4"

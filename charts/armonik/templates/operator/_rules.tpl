@@ -9,7 +9,7 @@ server-side apply is judged with its name; that is how service accounts, secrets
 {{- define "armonik.servedRules" -}}
 - apiGroups: [armonik.io]
   resources: [sessions]
-  verbs: [list, watch, patch]   # patch: its finalizer
+  verbs: [list, watch, patch, delete]   # patch: its finalizer; delete: TTL
 - apiGroups: [armonik.io]
   resources: [partitions]
   verbs: [list, watch]

@@ -170,6 +170,16 @@ class S3Store:
             f"stat {key}", lambda: int(self._client.stat_object(self._bucket, key).size or 0)
         )
 
+    async def folders(self, prefix: str) -> set[str]:
+        """Names one level below a prefix (empty, or ending with a slash) that have more below them."""
+
+        def work() -> set[str]:
+            listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=False)
+            names = (str(entry.object_name) for entry in listed if entry.is_dir)
+            return {name.removeprefix(prefix).rstrip("/") for name in names}
+
+        return await self._run(f"list {prefix or 'the bucket'}", work)
+
     async def delete_many(self, prefix: str) -> int:
         """Delete all objects below a prefix; how many they were."""
         if not prefix.strip("/"):

@@ -101,6 +101,20 @@ async def delete_consumer(client: Client, namespace: str, partition: str, band: 
         )
 
 
+async def consumers(client: Client, stream: str) -> set[tuple[str, str]]:
+    """Namespace and Partition of every durable consumer of a stream."""
+    js = client.jetstream(timeout=_REQUEST_TIMEOUT)
+    found: set[tuple[str, str]] = set()
+    offset = 0
+    while page := await js.consumers_info(stream, offset=offset):
+        for info in page:
+            namespace, _, rest = str(info.name).partition("_")
+            if partition := rest.rpartition("_")[0]:
+                found.add((namespace, partition))
+        offset += len(page)
+    return found
+
+
 async def journal_state(client: Client) -> tuple[datetime, int]:
     """When the stream JOURNAL was made (another time: it was lost and made again), and its last sequence."""
     info: Any = await client.jetstream(timeout=_REQUEST_TIMEOUT).stream_info(JOURNAL)
