@@ -1,13 +1,25 @@
 """The operator's process against a real apiserver, NATS and object store; the test plays the agent."""
 
+from typing import Any
+
 import pytest
 from nats.aio.client import Client
-from operator_process import TEMPLATE, FakeAgent, Process, absent, conditions, manifest, until
+from operator_process import (
+    OWNER,
+    TEMPLATE,
+    FakeAgent,
+    Process,
+    absent,
+    conditions,
+    finished,
+    manifest,
+    until,
+)
 
 from armonik_operator.adapters.kube import LEASES, PARTITIONS, PODS, SESSIONS, TASKS, Kube
 from armonik_sdk.api.names import RESULTS, RunId
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import RunResults
+from armonik_sdk.api.records import Attempt, RecordKind, RunResults
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
@@ -81,3 +93,34 @@ async def test_many_elements_survive_a_restart_and_a_cancel(
     assert conditions(ended)["Finished"] == "Cancelled"
     assert ended["status"]["elements"]["succeeded"] == 20
     assert len(Ranges.parse(ended["status"]["cancelledIndexes"])) == 60
+
+
+def status_writes(apiserver: Any) -> int:
+    """Writes of Tasks' statuses that the apiserver has served."""
+    metrics = apiserver.kubectl("get", "--raw", "/metrics").stdout
+    wanted = ("apiserver_request_total{", 'resource="tasks"', 'subresource="status"', 'verb="PATCH"')
+    lines = [line for line in metrics.splitlines() if all(part in line for part in wanted)]
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines)
+
+
+async def test_a_single_task_costs_two_writes_also_when_it_waits_and_fails(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, apiserver: Any
+) -> None:
+    await kube.create(TASKS, manifest("Task", "first", session="demo"), namespace)
+    taken = await agent.take()
+    after = manifest("Task", "after", session="demo", dependsOn=[{"task": "first"}])
+    before = status_writes(apiserver)
+    await kube.create(TASKS, after, namespace)
+    await until(kube, TASKS, "after", namespace, lambda o: "Waiting" in conditions(o))
+    await until(kube, TASKS, "first", namespace, lambda o: "status" in o)
+    await agent.append(taken, kind=RecordKind.PROGRESS, attempts=(Attempt(index=0, executions=1),))
+    await agent.append(taken, kind=RecordKind.RELEASED, owner=None)
+    again = taken.record.model_copy(update={"kind": RecordKind.DISPATCHED, "owner": OWNER, "epoch": 2})
+    await agent.append(taken, **dict(again))
+    await agent.succeed(taken)
+    second = await agent.take()
+    assert second.message.task_name == "after"
+    await agent.succeed(second)
+    for name in ("first", "after"):
+        await finished(kube, name, namespace)
+    assert status_writes(apiserver) - before <= 4

@@ -9,7 +9,7 @@ from operator_process import FakeAgent, Process, conditions, finished, manifest,
 from proxy import Proxy
 from servers import NatsServer
 
-from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+from armonik_operator.adapters.kube import EVENTS, SESSIONS, TASKS, Kube
 
 pytestmark = pytest.mark.integration
 
@@ -105,6 +105,30 @@ async def test_a_store_that_is_away_is_waited_for(
     await store_proxy.mend()
     await agent.compute()
     assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_nats_that_is_away_at_the_start_is_told(
+    operator: Process, agent: FakeAgent, kube: Kube, namespace: str, nats_server: NatsServer, demo: None
+) -> None:
+    await until(kube, SESSIONS, "demo", namespace, lambda o: "Ready" in conditions(o))
+    assert operator.stop() == 0
+    nats_server.stop()
+    operator.start()
+    await kube.create(TASKS, manifest("Task", "patient", session="late"), namespace)
+    await kube.create(SESSIONS, manifest("Session", "late", partitions=["default"]), namespace)
+    message = await ready_reason(kube, "patient", namespace, "QueueUnavailable")
+    assert message.startswith(f"NATS at {nats_server.url} cannot be reached; work starts when it is back: ")
+    session = await until(kube, SESSIONS, "late", namespace, lambda o: "Ready" in conditions(o))
+    assert conditions(session)["Ready"] == "QueueUnavailable"
+    nats_server.start()
+    await until(kube, SESSIONS, "late", namespace, lambda o: conditions(o).get("Ready") == "Accepted")
+    await agent.compute()
+    assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
+    told = await kube.list(EVENTS, namespace)
+    about = [e for e in told if e["involvedObject"]["name"] == "patient"]
+    assert [(e["type"], e["reason"], e["message"]) for e in about] == [
+        ("Warning", "QueueUnavailable", message)
+    ]
 
 
 async def test_nats_that_is_away_is_waited_for(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
 from armonik_operator.errors import AlreadyExists, ChildrenBlocked, KubeError, NotFound, Parked, Refused
@@ -29,11 +30,14 @@ NOBODY = "-"
 class Children:
     """Creates children, admits them, and speaks for those that never came to be."""
 
-    def __init__(self, servers: Servers, state: State, book: ResultBook, items: Items) -> None:
+    def __init__(
+        self, servers: Servers, state: State, book: ResultBook, items: Items, wake: Callable[[str], None]
+    ) -> None:
         self._servers = servers
         self._state = state
         self._book = book
         self._items = items
+        self._wake = wake
 
     async def create(self, run: RunId, group: ChildGroup) -> None:
         """Make the child of a commit, hand it what it owes, and only then admit it.
@@ -94,6 +98,7 @@ class Children:
             raise ChildrenBlocked(f"{what}, cannot be created: {error.message}") from error
         task = Task.from_object(made)
         self._state.put_task(task)  # so that its session is not over before the watch tells of it
+        self._wake(task.metadata.uid)
         return task.metadata.uid, ""
 
     async def _options(self, parent: Task | None, group: ChildGroup, session: Session) -> TaskOptions:

@@ -18,6 +18,7 @@ from armonik_operator.folding import FoldLoop
 from armonik_operator.housekeeping import Housekeeper
 from armonik_operator.life import Life
 from armonik_operator.load import Loads, Place
+from armonik_operator.outage import Outage
 from armonik_operator.partitions import PartitionWorker
 from armonik_operator.podevents import PodEvents
 from armonik_operator.provision import Provision
@@ -72,10 +73,14 @@ class Controller:
 
     def _on_event(self, plural: str, deleted: bool, obj: dict[str, Any]) -> None:
         meta = obj["metadata"]
+        version = meta.get("resourceVersion")
         name = Named(meta.get("namespace", ""), meta["name"])
         match plural:
             case "tasks":
                 task = Task.from_object(obj)
+                before = self._state.tasks.get(task.metadata.uid)
+                if not deleted and before is not None and before.metadata.resource_version == version:
+                    return  # our own write, taken in from its answer
                 if deleted:
                     self._state.drop_task(task)
                 else:
@@ -168,10 +173,14 @@ class Controller:
             for each in renew:
                 each()
 
-        client = await connect_nats(credentials, "operator", on_reconnected=reconnected)
         store = S3Store(credentials)
+        outage = asyncio.create_task(Outage(kube, self._state, credentials.nats_url).tell())
         try:
-            await self._prepare_servers(kube, client, store)
+            client = await connect_nats(credentials, "operator", on_reconnected=reconnected)
+        finally:
+            outage.cancel()
+        try:
+            await self._prepare_servers(kube, client)
             servers = Servers(kube, client, store)
             children, partitions = self._make_handlers(servers, provision)
             renew.append(partitions.reconnected)
@@ -184,6 +193,7 @@ class Controller:
                 await fold_loop.caught_up.wait()
                 log.info("the journal is replayed up to %d; working", info.state.last_seq)
                 group.create_task(self._queue.run())
+                group.create_task(self._make_bucket(store))
                 group.create_task(self._sweep_for_ever(client))
                 group.create_task(self._inventory_for_ever(servers, children))
                 keeper = Housekeeper(servers, store, self._settings, time.time)
@@ -203,11 +213,21 @@ class Controller:
         }
         return tasks.children, partitions
 
-    async def _prepare_servers(self, kube: Kube, client: Client, store: S3Store) -> None:
+    async def _make_bucket(self, store: S3Store) -> None:
+        """Work goes on without a store; Tasks that need it say so."""
+        while True:
+            try:
+                await store.ensure_bucket()
+            except DataPlaneError as error:
+                log.warning("the object store is not ready: %s; trying again", error)
+                await asyncio.sleep(2.0)
+            else:
+                return
+
+    async def _prepare_servers(self, kube: Kube, client: Client) -> None:
         while True:
             try:
                 await topology.ensure(client)
-                await store.ensure_bucket()
                 created, last = await topology.journal_state(client)
                 statuses = await self._statuses(kube)
             except (DataPlaneError, KubeUnavailable, TimeoutError, OSError) as error:

@@ -32,6 +32,8 @@ class RunHead:
     owner_pod: str
     remaining: int
     """Elements that have not ended."""
+    not_before: float = 0.0
+    """Earliest next execution of any of them, in seconds since the epoch."""
 
 
 @dataclass
@@ -63,6 +65,8 @@ class TaskFold:
         self.children: set[str] = set()
         """Names of the children that the records name."""
         self.sequence = 0
+        self.first = 0
+        """Sequence of the first record: the order in which Tasks were queued."""
         self.single = Single()
         self.session = ""
         """UID of the Session; in the records' subjects."""
@@ -93,6 +97,11 @@ class TaskFold:
     def open_runs(self) -> Collection[RunHead]:
         """Runs whose head is not terminal; a view that follows the fold."""
         return self._open.values()
+
+    @property
+    def queued(self) -> int:
+        """Elements of runs that nobody works on, and those of others that wait for their turn."""
+        return self._queued
 
     def covers(self, total: int) -> bool:
         """Whether every element belongs to a run or has ended."""
@@ -152,12 +161,14 @@ class TaskFold:
             time=time,
             partition=record.partition,
             owner_pod=record.owner.pod if record.owner and record.kind.owned else "",
+            not_before=max(record.not_before, min((a.not_before for a in record.attempts), default=0.0)),
             remaining=record.end - record.start - self._ended.count(record.start, record.end),
         )
         self._replace(known, head)
         if record.start == 0:
             self._keep_single(record, fresh.get(0), time)
         self.sequence = max(self.sequence, sequence)
+        self.first = self.first or sequence
         return True
 
     def retime(self, start: int, sequence: int, time: datetime) -> None:

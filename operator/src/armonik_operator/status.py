@@ -8,6 +8,7 @@ from datetime import datetime
 from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.task import Refusal
 from armonik_operator.resources.child import parent_of
+from armonik_operator.waiting import Waiting
 from armonik_sdk.api.const import (
     MAX_INTERVALS,
     ConditionType,
@@ -70,6 +71,8 @@ class Shown:
     cancelling: bool = False
     paused: bool = False
     """The Session is paused."""
+    waiting: Waiting | None = None
+    """Why elements do not run yet."""
 
     def phase(self, fold: TaskFold, total: int) -> TaskPhase:
         """The summary in one word."""
@@ -130,15 +133,20 @@ def task_status(
 
 
 def same(status: TaskStatus, old: TaskStatus | None) -> bool:
-    """Whether a write would change nothing."""
+    """Whether a write would change nothing but the words about the place in the queue."""
     return old is not None and _body(status) == _body(old)
 
 
 def _body(status: TaskStatus) -> dict[str, object]:
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    body = status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
+    said = [
+        c.model_dump(mode="json", exclude={"message"} if c.type == ConditionType.WAITING else None)
+        for c in status.conditions
+    ]
+    return body | {"conditions": said}
 
 
-_PASSING = (ConditionType.READY, ConditionType.CHILDREN_BLOCKED)
+_PASSING = (ConditionType.READY, ConditionType.CHILDREN_BLOCKED, ConditionType.WAITING)
 
 
 def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: datetime) -> list[Condition]:
@@ -154,6 +162,8 @@ def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: d
         conditions = put(ConditionType.READY, False, shown.refusal.reason, shown.refusal.message)
     if shown.blocked:
         conditions = put(ConditionType.CHILDREN_BLOCKED, True, Reason.QUOTA_EXCEEDED, shown.blocked)
+    if shown.waiting is not None and shown.refusal is None and not finished:
+        conditions = put(ConditionType.WAITING, True, shown.waiting.reason, shown.waiting.message)
     if finished:
         reason = verdict(fold)[1]
         first = next(iter(fold.failures.values()), None)

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
@@ -16,12 +18,14 @@ from armonik_operator.ending import Ending
 from armonik_operator.errors import ChildrenBlocked, Parked
 from armonik_operator.fold import TaskFold
 from armonik_operator.inputs import Inputs, Items, Preparer
+from armonik_operator.load import Place
 from armonik_operator.needs import Look
 from armonik_operator.quota import Quota
 from armonik_operator.reconcile.task import Cancel, Plan, Readiness, Refusal, plan, task_options
 from armonik_operator.results import ResultBook, ResultName, merge
 from armonik_operator.state import Gone, Key, Named, Received, Servers, State
 from armonik_operator.status import Shown
+from armonik_operator.waiting import Order, Waiting, why
 from armonik_operator.writing import StatusWriter
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, FailureReason, Reason
 from armonik_sdk.api.kinds import Session, SessionState, Task, find_condition
@@ -53,11 +57,12 @@ class TaskWorker:
         self._book = ResultBook(servers, self._result_changed)
         self._items = Items(servers)
         self._preparer = Preparer(servers, state, self._book, self._items)
-        self.children = Children(servers, state, self._book, self._items)
+        self.children = Children(servers, state, self._book, self._items, self._wake)
         self._effects = Effects(servers, state, self._book, self._items, self.children)
         self._ending = Ending(servers, self._book, self.children, self._take)
         self._writer = StatusWriter(servers, state)
         self._submitting = asyncio.Semaphore(AT_ONCE)
+        self._order = Order(time.monotonic)
         self._quota = Quota(servers, state)
         self._announced: set[str] = set()
         self._recovered: set[str] = set()
@@ -83,11 +88,12 @@ class TaskWorker:
             await self._work_on_records(uid)
             admitted = await self.children.admit(task)
             if admitted is True:
-                made, again = await self._bring_forward(task, session, fold)
+                made, again, waiting = await self._bring_forward(task, session, fold)
                 shown = Shown(
                     refusal=made.refusal,
                     cancelling=made.cancel is Cancel.ALL,
                     paused=session is not None and session.spec.desired_state is SessionState.PAUSED,
+                    waiting=waiting,
                 )
             else:
                 shown = Shown(refusal=Refusal(Reason.DEPENDENCY_INVALID, str(admitted)))
@@ -112,7 +118,7 @@ class TaskWorker:
 
     async def _bring_forward(
         self, task: Task, session: Session | None, fold: TaskFold
-    ) -> tuple[Plan, float | None]:
+    ) -> tuple[Plan, float | None, Waiting | None]:
         uid, defaults = task.metadata.uid, self._state.settings.task_defaults
         options = task_options(task, session, defaults)
         partition = self._state.partitions.get(Named(task.metadata.namespace or "", options.partition or ""))
@@ -130,7 +136,17 @@ class TaskWorker:
             again = min(again or POLL, POLL)
         if any(isinstance(blocker, OfResult) for blocker in self._dependents.blocked(uid)):
             again = min(again or RESULTS_POLL, RESULTS_POLL)
-        return made, again
+        waiting = None
+        if session is not None and made.cancel is Cancel.NOTHING:
+            place = Place(task.metadata.namespace or "", options.partition or "")
+            ahead = partial(self._ahead, place, fold)
+            waiting = why(task, fold, readiness, session, partition, ahead, time.time())
+        return made, again, waiting
+
+    def _ahead(self, place: Place, fold: TaskFold) -> int:
+        folds = self._state.folds
+        uids = self._state.by_partition.get(Named(*place), ())
+        return self._order.ahead(place, fold, (folds[uid] for uid in uids if uid in folds))
 
     async def _carry_out(
         self, task: Task, session: Session | None, made: Plan, fold: TaskFold
@@ -155,8 +171,10 @@ class TaskWorker:
             self._state.republish.setdefault(uid, set()).update(again)
             raise
         if made.submit:
-            await self._inventory(task, made.session_uid, fold)
-            inputs = await self._preparer.prepare(task, made.session_uid, made.submit)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._inventory(task, made.session_uid, fold))
+                prepared = group.create_task(self._preparer.prepare(task, made.session_uid, made.submit))
+            inputs = prepared.result()
             await _all(self._submit(task, made, span, inputs) for span in made.submit)
         return None
 

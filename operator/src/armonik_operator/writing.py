@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
 from armonik_operator.errors import Conflicted, NotFound, Refused
+from armonik_operator.events import Events
 from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.task import PATIENCE, Plan
 from armonik_operator.state import Servers, State
@@ -17,11 +18,15 @@ log = logging.getLogger(__name__)
 
 FIRST_WRITE = 0.25
 """Seconds that the first write waits, so that a short Task costs one."""
+FIRST_WRITE_SINGLE = 1.0
+"""The same of a Task of one element that is queued or runs."""
 INTERVAL = 1.0
 """Seconds between progress writes of a Task with many elements, for each 16 KiB of the object."""
 UNIT = 16 * 1024
 SLOW = 60.0
 """Seconds after which a Task of one element that shows something outdated is written once more."""
+MENDED = 5.0
+"""Seconds after which such a Task shows that what parked it is mended, if it has not ended by then."""
 PROGRESS_RATE = 20.0
 """Progress writes of all Tasks together in a second."""
 FIRST_RATE = 100.0
@@ -58,6 +63,8 @@ class StatusWriter:
     def __init__(self, servers: Servers, state: State) -> None:
         self._servers = servers
         self._state = state
+        self._events = Events(servers.kube)
+        self._mended: dict[str, float] = {}
         self._progress = Budget(PROGRESS_RATE)
         self._first = Budget(FIRST_RATE)
 
@@ -71,6 +78,7 @@ class StatusWriter:
             return None
         if not finished and (delay := self._delay(task, fold, shown, now)) is not None:
             return delay if delay > 0 else None
+        self._mended.pop(uid, None)
         for budget in (self._progress, self._first):
             budget.forget(uid)
         detail = await self._spill(task, made, fold) if spills(fold) else ""
@@ -88,6 +96,8 @@ class StatusWriter:
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         if same(status, old):
             return None
+        if (refusal := shown.refusal) is not None and not finished:
+            await self._events.warn(task, refusal.reason, refusal.message)
         if not body["sessionUid"]:
             del body["sessionUid"]
         self._state.written[uid] = now
@@ -98,7 +108,10 @@ class StatusWriter:
         """Seconds until a write that is not the last may be made; None: now; 0: when something happens."""
         uid, old = task.metadata.uid, task.status
         age = now - self._state.seen.get(uid, now)
+        quiet = shown.refusal is None and not shown.cancelling and fold.runs
         first = PATIENCE if shown.refusal is not None else FIRST_WRITE
+        if task.spec.total == 1 and quiet and old is None:
+            first = FIRST_WRITE_SINGLE  # most have ended by then, and cost one write
         if age < first:
             return first - age
         ready = find_condition(old.conditions, ConditionType.READY) if old else None
@@ -110,6 +123,8 @@ class StatusWriter:
             return self._first.wait(uid, now) or None
         last = self._state.written.setdefault(uid, now - SLOW if old is None else now)
         if task.spec.total == 1:
+            if was and not now_is:
+                return max(0.0, MENDED - (now - self._mended.setdefault(uid, now))) or None
             if shown.phase(fold, 1) == old.phase and was == now_is:
                 return 0.0
             return max(0.0, SLOW - (now - last)) or None

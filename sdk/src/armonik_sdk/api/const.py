@@ -103,6 +103,7 @@ class ConditionType(StrEnum):
     DELETING = "Deleting"
     READY = "Ready"
     SUSPENDED = "Suspended"
+    WAITING = "Waiting"
     QUEUE_FULL = "QueueFull"
     CHILDREN_BLOCKED = "ChildrenBlocked"
 
@@ -146,7 +147,13 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     STARTING = "Starting"
     SCALED_TO_ZERO = "ScaledToZero"
-    # Deleting, Suspended
+    # Waiting: why elements do not run yet
+    WAITING_FOR_DATA = "WaitingForData"
+    WAITING_FOR_ROOM = "WaitingForRoom"
+    NO_PODS = "NoPods"
+    BACK_OFF = "BackOff"
+    QUEUED = "Queued"
+    # Deleting, Suspended, Waiting
     PAUSED = "Paused"
     CANCELLING_TASKS = "CancellingTasks"
     DELETING_TASKS = "DeletingTasks"

@@ -1,0 +1,129 @@
+"""Dependencies through the real servers: chains, fan-in, single elements, aborts; the test plays agents."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from operator_process import FakeAgent, conditions, finished, manifest, until
+
+from armonik_operator.adapters.kube import TASKS, Kube
+
+pytestmark = pytest.mark.integration
+LINKS = 500
+
+
+async def create_all(kube: Kube, namespace: str, manifests: list[dict[str, Any]]) -> None:
+    """Create many objects, some at a time."""
+    at_once = asyncio.Semaphore(16)
+
+    async def create(body: dict[str, Any]) -> None:
+        async with at_once:
+            await kube.create(TASKS, body, namespace)
+
+    await asyncio.gather(*map(create, manifests))
+
+
+def chain() -> list[dict[str, Any]]:
+    first = manifest("Task", "link-0", session="demo", payload={"inline": "seed"})
+    after = [[{"task": f"link-{i - 1}"}] for i in range(1, LINKS)]
+    return [
+        first,
+        *(manifest("Task", f"link-{i}", session="demo", dependsOn=d) for i, d in enumerate(after, start=1)),
+    ]
+
+
+async def test_a_chain_of_500_runs_link_by_link(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, record_property: Callable[[str, object], None]
+) -> None:
+    await create_all(kube, namespace, chain())
+    started = time.monotonic()
+    for i in range(LINKS):
+        assert (await agent.compute()).task_name == f"link-{i}"
+    record_property("seconds", round(time.monotonic() - started, 1))
+    assert conditions(await finished(kube, f"link-{LINKS - 1}", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_a_chain_of_500_falls_with_its_first_link(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await create_all(kube, namespace, chain())
+    await agent.fail(await agent.take(), "no such model")
+    ended = await finished(kube, f"link-{LINKS - 1}", namespace)
+    (failure,) = ended["status"]["failures"]
+    assert failure["reason"] == "DependencyAborted"
+    assert failure["message"].startswith(
+        "element 0 of task link-498 ended as Error: element 0 of task link-497"
+    )
+    assert failure["message"].endswith("element 0 of task link-0 ended as Error: no such model")
+
+
+async def test_a_fan_in_of_1000_waits_for_the_last(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    names = [f"leaf-{i}" for i in range(1000)]
+    root = manifest("Task", "root", session="demo", dependsOn=[{"task": name} for name in names])
+    await create_all(kube, namespace, [root, *(manifest("Task", name, session="demo") for name in names)])
+    for _ in names:
+        assert (await agent.compute()).task_name != "root"
+    last = await agent.take()
+    assert last.message.task_name == "root"
+    assert len(last.message.dependencies) == len(last.message.locators) == len(names)
+    await agent.succeed(last)
+    await finished(kube, "root", namespace)
+
+
+async def test_elements_wait_and_fall_one_by_one(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await kube.create(TASKS, manifest("Task", "good", session="demo"), namespace)
+    good = await agent.take()
+    await kube.create(TASKS, manifest("Task", "bad", session="demo"), namespace)
+    bad = await agent.take()
+    handed = f"{good.message.task}.0.result"
+    items = [
+        {"payload": {"inline": "free"}},
+        {"dependsOn": [{"task": "good", "index": 0, "output": "result"}]},
+        {"dependsOn": [{"result": handed}, {"task": "bad"}]},
+        {"payload": {"result": handed}},
+    ]
+    await kube.create(TASKS, manifest("Task", "mixed", session="demo", items=items), namespace)
+    free = await agent.take()
+    assert (free.message.task_name, list(free.indexes)) == ("mixed", [0])
+    await agent.succeed(free)
+    said = await until(
+        kube, TASKS, "mixed", namespace, lambda o: o.get("status", {}).get("progress") == "1/4"
+    )
+    (waiting,) = [c for c in said["status"]["conditions"] if c["type"] == "Waiting"]
+    assert waiting["reason"] == "WaitingForData"
+    assert "3 elements wait for data, the first of them, element 1: element 0 of" in waiting["message"]
+    await agent.succeed(good)
+    seen: set[int] = set()
+    while seen != {1, 3}:
+        taken = await agent.take()
+        seen |= set(taken.indexes)
+        await agent.succeed(taken)
+    await agent.fail(bad, "no such model")
+    ended = await finished(kube, "mixed", namespace)
+    assert ended["status"]["succeededIndexes"] == "0-1,3"
+    (failure,) = ended["status"]["failures"]
+    assert (failure["index"], failure["reason"]) == (2, "DependencyAborted")
+    assert failure["message"].endswith("element 0 of task bad ended as Error: no such model")
+
+
+async def test_a_task_that_others_wait_for_outlives_its_ttl(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await kube.create(TASKS, manifest("Task", "slow", session="demo"), namespace)
+    slow = await agent.take()
+    quick = manifest("Task", "quick", session="demo", ttlSecondsAfterFinished=0)
+    both = [{"task": "quick"}, {"task": "slow"}]
+    await kube.create(TASKS, manifest("Task", "after", session="demo", dependsOn=both), namespace)
+    await kube.create(TASKS, quick, namespace)
+    await until(kube, TASKS, "after", namespace, lambda o: "status" in o)
+    assert (await agent.compute()).task_name == "quick"
+    await finished(kube, "quick", namespace)
+    await agent.succeed(slow)
+    assert (await agent.compute()).task_name == "after"
+    await finished(kube, "after", namespace)

@@ -1,0 +1,119 @@
+"""Why elements wait: the reason and the sentence for each state of things."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from armonik_operator.fold import TaskFold
+from armonik_operator.load import Place
+from armonik_operator.reconcile.task import DependencyState, Needs, Readiness
+from armonik_operator.waiting import Order, why
+from armonik_sdk.api.kinds import Partition, Session, Task
+from armonik_sdk.api.records import Owner, Record, RecordKind
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW.timestamp() + 60
+DATA = Needs(DependencyState.WAITING, "task a has not ended")
+META = {"name": "s", "namespace": "n", "uid": "u", "generation": 1}
+
+
+def task(count: int = 3) -> Task:
+    return Task.from_object({"metadata": META, "spec": {"session": "s", "count": count}})
+
+
+def session(**spec: Any) -> Session:
+    return Session.from_object({"metadata": META, "spec": {"partitions": ["p"], **spec}})
+
+
+def pods(ready: int, busy: int = 0) -> Partition:
+    said = {"type": "Ready", "status": "False", "reason": "ImagePullFailed", "message": "no such image"}
+    said |= {"lastTransitionTime": NOW.isoformat()}
+    template = {"spec": {"worker": {"image": "w:1"}}}
+    return Partition.from_object(
+        {
+            "metadata": META | {"name": "p"},
+            "spec": {"podMax": 2, "template": template},
+            "status": {"readyReplicas": ready, "busyReplicas": busy, "conditions": [said]},
+        }
+    )
+
+
+def queued(start: int, end: int, sequence: int = 1, **fields: Any) -> TaskFold:
+    fold = TaskFold()
+    record = Record(record_id="r", kind=RecordKind.SUBMITTED, start=start, end=end, n=1, partition="p")
+    fold.add(record.model_copy(update=fields), sequence, NOW)
+    return fold
+
+
+@pytest.mark.parametrize(
+    ("fold", "readiness", "state", "partition", "reason", "words"),
+    [
+        (
+            TaskFold(),
+            Readiness(DATA),
+            "Running",
+            pods(1),
+            "WaitingForData",
+            "3 elements wait for data: task a",
+        ),
+        (
+            TaskFold(),
+            Readiness(elements={1: DATA, 2: DATA}),
+            "Running",
+            pods(1),
+            "WaitingForData",
+            "2 elements wait for data, the first of them, element 1: task a",
+        ),
+        (TaskFold(), Readiness(), "Paused", pods(1), "Paused", "until session s goes on"),
+        (
+            queued(0, 3),
+            Readiness(),
+            "Running",
+            pods(0),
+            "NoPods",
+            "none ready: ImagePullFailed, no such image",
+        ),
+        (
+            queued(0, 3, not_before=LATER),
+            Readiness(),
+            "Running",
+            pods(1),
+            "BackOff",
+            "until 2026-01-01T00:01:00Z",
+        ),
+        (
+            queued(0, 3),
+            Readiness(),
+            "Running",
+            pods(2, 1),
+            "Queued",
+            "7 of other tasks before them; 1 of 2 pods",
+        ),
+        (TaskFold(), Readiness(), "Running", pods(1), "WaitingForRoom", "3 elements wait for earlier ones"),
+    ],
+)
+def test_each_state_has_its_reason(
+    fold: TaskFold, readiness: Readiness, state: str, partition: Partition, reason: str, words: str
+) -> None:
+    now = NOW.timestamp()
+    found = why(task(), fold, readiness, session(desiredState=state), partition, lambda: 7, now)
+    assert found is not None
+    assert found.reason == reason
+    assert words in found.message
+
+
+def test_what_runs_does_not_wait() -> None:
+    fold = queued(0, 1, kind=RecordKind.DISPATCHED, owner=Owner(pod="u", process="1"))
+    assert why(task(1), fold, Readiness(), session(), pods(1), lambda: 0, 0.0) is None
+
+
+def test_the_place_in_the_queue_counts_what_was_queued_before() -> None:
+    clock = [0.0]
+    folds = [queued(0, n, sequence) for sequence, n in ((5, 10), (2, 3), (9, 1))]
+    order = Order(lambda: clock[0])
+    place = Place("n", "p")
+    assert [order.ahead(place, fold, folds) for fold in folds] == [3, 0, 13]
+    assert order.ahead(place, folds[0], []) == 3
+    clock[0] = 2.0
+    assert order.ahead(place, folds[0], []) == 0
