@@ -12,10 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from observe import Entry
-from release import Object, attempt, kubectl, until
+from release import Object, attempt, objects, until
 from space import PARTITION, Space, space
 
-from armonik_sdk.api.records import RecordKind
+from armonik_sdk.api.names import result_id
+from armonik_sdk.api.records import RecordKind, ResultState
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -65,8 +66,8 @@ def test_close_lets_running_work_end_and_cancels_the_rest(here: Space) -> None:
     assert _counts(here, "closed") == {k: v for k, v in counts.items() if v}
     assert _cancelled_untouched(entries)
     here.submit("too-late", of="closed")
-    here.until("too-late", "is refused", lambda s: bool(s.get("conditions")))
-    assert here.status("too-late")["conditions"][0]["reason"] == "SubmissionClosed"
+    refused, untouched = here.end("too-late")
+    assert (refused["status"]["phase"], untouched[-1].record.epoch) == ("Cancelled", 0)
 
 
 def test_cancel_reaches_running_work_and_purge_then_removes_the_data(here: Space) -> None:
@@ -112,13 +113,14 @@ def test_submission_can_be_closed_for_clients_and_for_workers(here: Space) -> No
     assert here.status("after")["conditions"][0]["reason"] == "SubmissionClosed"
     here.session("workers", PARTITION)
     here.patch("workers", {"submission": {"worker": "Closed"}}, KIND)
-    uid = here.submit(
-        "parent", "subtasks", of="workers", payload={"inline": "1 2"}, options={"maxRetries": 0}
-    )
-    task, _ = here.end("parent")
-    assert task["status"]["phase"] == "Error"
-    words = ("get", "tasks.armonik.io", "-n", here.namespace, "-l", f"armonik.io/parent={uid}", "-o", "name")
-    assert kubectl(*words) == ""
+    uid = here.submit("parent", "subtasks", of="workers", payload={"inline": "1 2"})
+    here.end("parent")
+    words = ("--namespace", here.namespace, "--selector", f"armonik.io/parent={uid}")
+    until("the children are there", lambda: bool(objects("tasks.armonik.io", *words)), 20)
+    for child in objects("tasks.armonik.io", *words):
+        assert here.end(child["metadata"]["name"])[0]["status"]["phase"] == "Cancelled"
+    handed = here.observe.own_results(here.get("workers", KIND)["metadata"]["uid"])
+    assert handed[result_id(uid, 0, "result")].state is ResultState.ABORTED
 
 
 def test_a_finished_session_is_deleted_when_its_time_is_over(here: Space) -> None:
