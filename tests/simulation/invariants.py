@@ -7,7 +7,16 @@ state, and its results become visible exactly once.
 from typing import Any
 
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.names import JOURNAL, QUEUE, RESULTS, RunId, bucket_stream, bucket_subject, result_key
+from armonik_sdk.api.names import (
+    JOURNAL,
+    QUEUE,
+    RESULTS,
+    TASKS,
+    RunId,
+    bucket_stream,
+    bucket_subject,
+    result_key,
+)
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import (
     Outcome,
@@ -98,6 +107,19 @@ def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
             assert not any(f".{uid}." in subject for subject in heads), "a task that waits has a journal"
             continue
         _check_task(world, uid, task, {s: h for s, h in heads.items() if f".{uid}." in s})
+
+
+def left_behind(world: World) -> list[str]:
+    """What still stands of sessions that are gone; desired states of the dead are kept on purpose."""
+    kube = [f"{plural} {name}" for plural, _, name in world.kube.objects if plural in ("tasks", "sessions")]
+    streams = [world.nats.streams[n] for n in (JOURNAL, QUEUE, bucket_stream(RESULTS), bucket_stream(TASKS))]
+    kept = [
+        message.subject
+        for stream in streams
+        for message in stream.messages.values()
+        if message.headers.get("KV-Operation") not in ("DEL", "PURGE")
+    ]
+    return kube + kept + sorted(world.store.objects)
 
 
 def _check_task(world: World, uid: str, task: dict[str, Any], heads: dict[str, Record]) -> None:

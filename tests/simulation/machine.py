@@ -1,6 +1,7 @@
 """The adversary: users and misfortune in any order, as Hypothesis draws them, and peace at the end."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
@@ -8,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from armonik_sdk.api.names import JOURNAL, QUEUE, RunId
 from armonik_sdk.api.records import Record
-from simulation.invariants import Watcher, check_quiet
+from simulation.invariants import Watcher, check_quiet, left_behind
 from simulation.world import Pod, World
 
 PEACE = 1_800
@@ -178,15 +179,19 @@ class Installation(RuleBasedStateMachine):
             return
         try:
             self._heal()
-            for _ in range(PEACE):
-                if self._quiet():
-                    break
-                self.world.passes(1.0)
-            else:
-                raise AssertionError(f"not quiet after {PEACE} s: {self._state()}")
+            self._await("quiet", self._quiet)
             check_quiet(self.world, self._parked(), lossy=self.LOSSES)
+            self.world.delete("Session", "session")
+            self._await("deleted", lambda: left_behind(self.w) == [])
         finally:
             self.world.__exit__()
+
+    def _await(self, what: str, holds: Callable[[], bool]) -> None:
+        for _ in range(PEACE):
+            if holds():
+                return
+            self.w.passes(1.0)
+        raise AssertionError(f"not {what} after {PEACE} s: {left_behind(self.w)}\n{self._state()}")
 
     def _heal(self) -> None:
         world = self.w
