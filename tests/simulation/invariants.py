@@ -111,7 +111,11 @@ def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
 
 def left_behind(world: World) -> list[str]:
     """What still stands of sessions that are gone; desired states of the dead are kept on purpose."""
-    kube = [f"{plural} {name}" for plural, _, name in world.kube.objects if plural in ("tasks", "sessions")]
+    kube = [f"session {name}" for name in world.sessions()]
+    # One that was never admitted waits for a session of this name, as if it had been applied first.
+    kube += [
+        f"task {name}" for name, task in world.tasks().items() if task.get("status", {}).get("sessionUid")
+    ]
     streams = [world.nats.streams[n] for n in (JOURNAL, QUEUE, bucket_stream(RESULTS), bucket_stream(TASKS))]
     kept = [
         message.subject
