@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from operator_process import TEMPLATE, FakeAgent, Process, absent, conditions, manifest, until
 from proxy import Proxy
 
-from armonik_operator.adapters.kube import PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_operator.adapters.kube import EVENTS, PARTITIONS, SESSIONS, TASKS, Kube
 from armonik_operator.housekeeping import FORGET, YOUNG, Housekeeper
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
@@ -167,6 +167,32 @@ async def test_a_task_deleted_while_nobody_watched_leaves_no_trace_but_its_resul
             await asyncio.sleep(0.1)
     assert await subjects(nats_client, JOURNAL, journal_of_task(namespace, uid, task)) == set()
     assert "results" in await traces(servers, credentials, namespace, uid)
+
+
+async def test_a_store_that_is_down_at_the_start_is_told_by_condition_and_event(
+    operator: Process, kube: Kube, namespace: str, store_proxy: Proxy
+) -> None:
+    await asyncio.to_thread(operator.kill)
+    await store_proxy.cut()
+    await kube.create(SESSIONS, manifest("Session", "demo", partitions=["default"]), namespace)
+    await kube.create(TASKS, manifest("Task", "one", session="demo"), namespace)
+    operator.start()
+    for kind, name in ((SESSIONS, "demo"), (TASKS, "one")):
+        told = await until(
+            kube, kind, name, namespace, lambda o: conditions(o).get("Ready") == "StoreUnavailable"
+        )
+        assert store_proxy.address in told["status"]["conditions"][0]["message"]
+    await store_proxy.mend()
+    for kind, name in ((SESSIONS, "demo"), (TASKS, "one")):
+        await until(kube, kind, name, namespace, lambda o: conditions(o).get("Ready") == "PartitionNotFound")
+    async with asyncio.timeout(60):
+        while len(await kube.list(EVENTS, namespace)) < 2:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
+    events = await kube.list(EVENTS, namespace)
+    assert {e["involvedObject"]["name"] for e in events} == {"demo", "one"}
+    assert {(e["type"], e["reason"]) for e in events} == {("Warning", "PartitionNotFound")}
+    await kube.create(PARTITIONS, manifest("Partition", "default", podMax=0, template=TEMPLATE), namespace)
+    await until(kube, SESSIONS, "demo", namespace, lambda o: conditions(o).get("Ready") == "Accepted")
 
 
 async def test_what_belongs_to_nobody_goes_when_it_is_old(

@@ -10,10 +10,11 @@ from typing import Any
 from nats.aio.client import Client
 
 from armonik_operator import lease
-from armonik_operator.adapters.kube import TASKS, Kube
+from armonik_operator.adapters.kube import PARTITIONS, SESSIONS, TASKS, Kube
 from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import JournalLost, KubeUnavailable
+from armonik_operator.events import Announcer
 from armonik_operator.folding import FoldLoop
 from armonik_operator.housekeeping import Housekeeper
 from armonik_operator.life import Life
@@ -22,6 +23,7 @@ from armonik_operator.outage import Outage
 from armonik_operator.partitions import PartitionWorker
 from armonik_operator.podevents import PodEvents
 from armonik_operator.provision import Provision
+from armonik_operator.sessiondata import UNANSWERED, UNREACHABLE
 from armonik_operator.sessions import SessionWorker
 from armonik_operator.settings import Settings
 from armonik_operator.state import Gone, Key, Named, Servers, State
@@ -60,6 +62,7 @@ class Controller:
         self._missing: dict[str, float] = {}
         self._sweep_now = asyncio.Event()
         self._handlers: dict[str, Any] = {}
+        self._outage: Outage
 
     def _load_changed(self, place: Place) -> None:
         self._queue.add_after(Key("partition", *place), FOLLOW)
@@ -120,11 +123,23 @@ class Controller:
             self._queue.add(Key("task", namespace, uid))
 
     async def _handle(self, key: Key) -> float | None:
-        again: float | None = await self._handlers[key.kind](key)
+        try:
+            again: float | None = await self._handlers[key.kind](key)
+        except UNREACHABLE as error:
+            await self._tell_outage(key, error)
+            raise
         task = self._state.tasks.get(key.name) if key.kind == "task" else None
         if task is not None and self._state.tally.put(task, self._state.folds.get(key.name)):
             self._queue.add_after(Key("session", key.namespace, task.spec.session), 0.5)
         return again
+
+    async def _tell_outage(self, key: Key, error: BaseException) -> None:
+        """Tasks say it themselves, with what they wait for."""
+        name = Named(key.namespace, key.name)
+        if key.kind == "session" and (session := self._state.sessions.get(name)) is not None:
+            await self._outage.tell(SESSIONS, session, error)
+        if key.kind == "partition" and (partition := self._state.partitions.get(name)) is not None:
+            await self._outage.tell(PARTITIONS, partition, error)
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -173,15 +188,17 @@ class Controller:
             for each in renew:
                 each()
 
+        events = Announcer(kube)
+        outage = self._outage = Outage(kube, self._state, events, credentials.nats_url)
+        telling = asyncio.create_task(outage.tell_all())
+        announcing = asyncio.create_task(events.run())
+        client: Client | None = None
         store = S3Store(credentials)
-        outage = asyncio.create_task(Outage(kube, self._state, credentials.nats_url).tell())
         try:
             client = await connect_nats(credentials, "operator", on_reconnected=reconnected)
-        finally:
-            outage.cancel()
-        try:
-            await self._prepare_servers(kube, client)
-            servers = Servers(kube, client, store)
+            await self._prepare_servers(kube, client, outage)
+            telling.cancel()
+            servers = Servers(kube, client, store, events)
             children, partitions = self._make_handlers(servers, provision)
             renew.append(partitions.reconnected)
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
@@ -199,7 +216,11 @@ class Controller:
                 keeper = Housekeeper(servers, store, self._settings, time.time)
                 group.create_task(self._tidy_for_ever(keeper))
         finally:
-            await client.close()
+            for task in (telling, announcing):
+                task.cancel()
+            await asyncio.gather(telling, announcing, return_exceptions=True)
+            if client is not None:
+                await client.close()
 
     def _make_handlers(self, servers: Servers, provision: Provision) -> tuple[Children, PartitionWorker]:
         tasks = TaskWorker(servers, self._state, self._queue.add)
@@ -214,24 +235,35 @@ class Controller:
         return tasks.children, partitions
 
     async def _make_bucket(self, store: S3Store) -> None:
-        """Work goes on without a store; Tasks that need it say so."""
+        """Work goes on without a store; Sessions, and Tasks that need it, say so."""
         while True:
+            before = self._state.store_error
             try:
                 await store.ensure_bucket()
             except DataPlaneError as error:
                 log.warning("the object store is not ready: %s; trying again", error)
-                await asyncio.sleep(2.0)
+                self._state.store_error = str(error)
             else:
+                self._state.store_error = ""
+            if bool(before) != bool(self._state.store_error):
+                for name in self._state.sessions:
+                    self._queue.add(Key("session", *name))
+            if not self._state.store_error:
                 return
+            await asyncio.sleep(2.0)
 
-    async def _prepare_servers(self, kube: Kube, client: Client) -> None:
+    async def _prepare_servers(self, kube: Kube, client: Client, outage: Outage) -> None:
         while True:
             try:
                 await topology.ensure(client)
                 created, last = await topology.journal_state(client)
                 statuses = await self._statuses(kube)
-            except (DataPlaneError, KubeUnavailable, TimeoutError, OSError) as error:
+            except KubeUnavailable as error:
+                log.warning("the apiserver does not answer: %s; trying again", error)
+                await asyncio.sleep(2.0)
+            except UNANSWERED as error:
                 log.warning("the servers are not ready: %s; trying again", error)
+                outage.error = error
                 await asyncio.sleep(2.0)
             else:
                 self._state.life = Life.of(int(created.timestamp()), last, statuses, self._state.life)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import PARTITIONS, PODS
-from armonik_operator.errors import KubeError, NotFound, Refused
+from armonik_operator.errors import Conflicted, KubeError, NotFound, Refused
 from armonik_operator.load import Place
 from armonik_operator.reconcile import pods as read
 from armonik_operator.reconcile.partition import Observed, partition_plan, partition_status
 from armonik_operator.reconcile.partition import Refused as RefusedPod
 from armonik_operator.reconcile.pods import Pod, uid_of
+from armonik_operator.resources.event import About
 from armonik_operator.resources.pod import PodSettings, build_pod, template_hash
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_sdk.api.const import PARTITION_LABEL, Reason
@@ -251,8 +252,9 @@ class PartitionWorker:
         body = {"metadata": {"uid": partition.metadata.uid}, "status": body}
         try:
             await self._servers.kube.patch(PARTITIONS, key.name, body, key.namespace, status=True)
-        except NotFound:
+        except (NotFound, Conflicted):
             log.debug("partition %s/%s was deleted meanwhile", key.namespace, key.name)
+        self._servers.events.tell(About.of(partition), old.conditions if old else (), status.conditions)
 
 
 def _refusal(error: KubeError) -> RefusedPod:

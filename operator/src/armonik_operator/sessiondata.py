@@ -15,13 +15,15 @@ from armonik_sdk.api.names import (
     queue_of_session,
     results_of_session,
 )
-from armonik_sdk.dataplane.errors import DataPlaneError
+from armonik_sdk.dataplane.errors import DataPlaneError, QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.queue import purge
 
 log = logging.getLogger(__name__)
 
-UNANSWERED = (DataPlaneError, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
-"""What the steps raise when a server does not answer."""
+UNREACHABLE = (QueueUnavailable, StoreUnavailable, nats.errors.Error, TimeoutError, OSError)
+"""What is raised when a server cannot be reached."""
+UNANSWERED = (*UNREACHABLE, DataPlaneError, nats.js.errors.Error)
+"""The same, and whatever else a server that is coming up may answer."""
 _TIMEOUT = 30.0
 
 

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import SESSIONS, TASKS
-from armonik_operator.errors import NotFound
+from armonik_operator.errors import Conflicted, NotFound
+from armonik_operator.outage import store_message
 from armonik_operator.reconcile.session import deleting_status, gives_up, session_plan, session_status
 from armonik_operator.reconcile.task import PATIENCE
+from armonik_operator.resources.event import About
 from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_sdk.api.const import SESSION_FINALIZER, Reason
@@ -88,7 +90,9 @@ class SessionWorker:
         if missing and created is not None and (wall - created).total_seconds() < PATIENCE:
             return PATIENCE
         elements = self._state.tally.of(session)
-        status = session_status(session, elements, wall, missing=missing, purged=purged)
+        down = self._state.store_error
+        store = store_message(self._state.settings.s3_endpoint, down) if down else ""
+        status = session_status(session, elements, wall, missing=missing, store=store, purged=purged)
         if await self._write(session, status):
             self._state.written[uid] = now
         return None
@@ -102,8 +106,9 @@ class SessionWorker:
         body = {"metadata": {"uid": meta.uid}, "status": body}
         try:
             await self._servers.kube.patch(SESSIONS, meta.name, body, meta.namespace, status=True)
-        except NotFound:
+        except (NotFound, Conflicted):
             log.debug("session %s/%s was deleted meanwhile", meta.namespace, meta.name)
+        self._servers.events.tell(About.of(session), old.conditions if old else (), status.conditions)
         return True
 
     async def _delete(self, namespace: str, session: Session) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nats.aio.client import Client
 
 from armonik_operator.adapters.kube import Kube
+from armonik_operator.events import Announcer
 from armonik_operator.fold import TaskFold
 from armonik_operator.life import Life
 from armonik_operator.load import Loads
@@ -70,7 +71,9 @@ class Received:
 class Servers:
     """Apiserver, NATS and object store."""
 
-    def __init__(self, kube: Kube, client: Client, objects: ObjectStore) -> None:
+    def __init__(
+        self, kube: Kube, client: Client, objects: ObjectStore, events: Announcer | None = None
+    ) -> None:
         self.kube = kube
         self.client = client
         self.objects = objects
@@ -79,6 +82,7 @@ class Servers:
         self.control = Bucket(client, CONTROL, Control)
         self.run_results = Bucket(client, RESULTS, RunResults)
         self.results = Bucket(client, RESULTS, ResultEntry)
+        self.events = events or Announcer(kube)
 
 
 @dataclass
@@ -103,6 +107,8 @@ class State:
     """UIDs of the Tasks that name a Session."""
     by_partition: dict[Named, set[str]] = field(default_factory=dict)
     """UIDs of the Tasks that a Partition shall run."""
+    store_error: str = ""
+    """Why the object store cannot be used yet; empty when it can."""
     deleted: dict[str, Gone] = field(default_factory=dict)
     """Deleted Tasks by UID whose traces still have to go."""
     folds: dict[str, TaskFold] = field(default_factory=dict)

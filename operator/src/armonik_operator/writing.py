@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
 from armonik_operator.errors import Conflicted, NotFound, Refused
-from armonik_operator.events import Events
 from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.task import PATIENCE, Plan
+from armonik_operator.resources.event import About
 from armonik_operator.state import Servers, State
 from armonik_operator.status import Shown, intervals, same, spills, task_status
 from armonik_sdk.api.const import ConditionType
@@ -63,7 +63,6 @@ class StatusWriter:
     def __init__(self, servers: Servers, state: State) -> None:
         self._servers = servers
         self._state = state
-        self._events = Events(servers.kube)
         self._mended: dict[str, float] = {}
         self._progress = Budget(PROGRESS_RATE)
         self._first = Budget(FIRST_RATE)
@@ -96,12 +95,11 @@ class StatusWriter:
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         if same(status, old):
             return None
-        if (refusal := shown.refusal) is not None and not finished:
-            await self._events.warn(task, refusal.reason, refusal.message)
         if not body["sessionUid"]:
             del body["sessionUid"]
         self._state.written[uid] = now
         await self._patch(task, body)
+        self._servers.events.tell(About.of(task), old.conditions if old else (), status.conditions)
         return None
 
     def _delay(self, task: Task, fold: TaskFold, shown: Shown, now: float) -> float | None:

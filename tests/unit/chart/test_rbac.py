@@ -26,7 +26,7 @@ SERVED: Rights = {
     "/secrets[armonik-agent,armonik-client]": {"create", "patch"},
     "/configmaps[armonik-service-configuration]": {"create", "patch"},
     "/namespaces": {"get"},
-    "/events": {"create", "patch"},
+    "/events": {"create"},
 }
 # Of the cluster itself.
 CLUSTER: Rights = {

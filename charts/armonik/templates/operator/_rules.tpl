@@ -43,5 +43,5 @@ server-side apply is judged with its name; that is how service accounts, secrets
   verbs: [get]   # their bound of elements
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

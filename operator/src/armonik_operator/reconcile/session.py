@@ -60,11 +60,13 @@ def session_status(
     now: datetime,
     *,
     missing: Collection[str] = (),
+    store: str = "",
     purged: bool = False,
 ) -> SessionStatus:
     """Accepted when its Partitions are there; finished when it is closed or cancelled and everything ended.
 
-    `missing` are Partitions that do not exist; `purged` says that the data is gone.
+    `missing` are Partitions that do not exist; `store` says why the object store cannot be used, if so;
+    `purged` says that the data is gone.
     """
     state = session.spec.desired_state
     over = elements.ended == elements.total
@@ -75,7 +77,9 @@ def session_status(
         new = condition(type_, status, reason, message, generation=generation, now=now)
         return set_condition(conditions, new)
 
-    if missing:
+    if store:
+        conditions = say(ConditionType.READY, False, Reason.STORE_UNAVAILABLE, store)
+    elif missing:
         which = ", ".join(sorted(missing))
         text = f"partition {which} does not exist in this namespace; create it"
         conditions = say(ConditionType.READY, False, Reason.PARTITION_NOT_FOUND, text)
