@@ -3,8 +3,10 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from armonik_agent.pull import Action, decide
+from armonik_agent.pull import Action, decide, until_free
 from armonik_sdk.api.records import Control, DesiredState, Owner, Record, RecordKind
 
 ME = Owner(pod="me", process="1")
@@ -69,3 +71,22 @@ def test_a_back_off_is_waited_for() -> None:
 def test_an_unknown_session_is_never_dropped() -> None:
     decision = decide(_head(RecordKind.SUBMITTED), 2, None, None, ME, False, 0)
     assert (decision.action, decision.delay) == (Action.LATER, 5.0)
+
+
+@given(st.integers(1, 1000), st.floats(0.001, 100), st.floats(0, 100))
+def test_a_slot_becomes_free_later_the_more_is_left(left: int, mean: float, elapsed: float) -> None:
+    for known in (mean, None):
+        assert until_free(left + 1, known, elapsed) >= until_free(left, known, elapsed) >= 0
+    assert until_free(0, mean, elapsed) == 0
+
+
+@given(st.floats(0.01, 100), st.floats(0, 1))
+def test_an_element_is_about_to_end_when_its_like_has_taken_as_long(mean: float, part: float) -> None:
+    assert until_free(1, mean, mean * part) <= mean
+    assert until_free(1, mean, mean) == 0
+
+
+@given(st.floats(0, 1000))
+def test_what_is_not_known_or_late_is_expected_to_go_on_as_long_as_it_has(elapsed: float) -> None:
+    assert until_free(1, None, elapsed) == elapsed
+    assert until_free(1, 1.0, 1.0 + elapsed) == pytest.approx(elapsed)

@@ -10,6 +10,7 @@ from armonik_agent.transitions import (
     cancelled,
     charge,
     dispatched,
+    merged,
     progressed,
     released,
     shorten,
@@ -86,6 +87,13 @@ def test_offering_a_commit_twice_changes_nothing_more(head: Record, change: Chan
     once = progressed(head, change)
     assert _where(progressed(once, change)) == _where(once)
     assert progressed(once, change).attempts == once.attempts
+
+
+@given(heads(), changes(), changes())
+def test_merged_changes_say_the_same_as_one_after_the_other(head: Record, one: Change, two: Change) -> None:
+    both, apart = progressed(head, merged(one, two)), progressed(progressed(head, one), two)
+    assert _where(both) == _where(apart)
+    assert both.kind is apart.kind
 
 
 @given(heads(), changes())

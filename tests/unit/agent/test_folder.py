@@ -1,0 +1,66 @@
+"""The folder shared with a worker that may do anything in it."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from armonik_agent.errors import InputUnavailable
+from armonik_agent.folder import Folder, plain_name
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
+    async with Folder(tmp_path / "run") as made:
+        yield made
+    assert not made.path.exists()
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("password")
+    return path
+
+
+async def test_a_link_is_never_followed(folder: Folder, secret: Path) -> None:
+    (folder.path / "result").symlink_to(secret)
+    assert folder.size("result") is None
+    with pytest.raises(InputUnavailable, match="result"):
+        folder.read("result")
+    folder.write("result", b"mine")
+    assert folder.read("result") == b"mine"
+    assert secret.stat().st_size == len("password")  # noqa: ASYNC240 - a local file
+
+
+async def test_a_folder_that_is_turned_into_a_link_changes_nothing(folder: Folder, secret: Path) -> None:
+    folder.write("secret", b"mine")
+    moved = folder.path.rename(folder.path.with_name("moved"))
+    folder.path.symlink_to(secret.parent)
+    assert folder.read("secret") == b"mine"
+    folder.write("result", b"more")
+    assert (moved / "result").exists()
+    folder.path.unlink()
+
+
+async def test_what_is_no_file_is_refused_at_once(folder: Folder) -> None:
+    os.mkfifo(folder.path / "pipe")
+    (folder.path / "folder").mkdir()
+    for name in ("pipe", "folder", "missing"):
+        assert folder.size(name) is None
+        with pytest.raises(InputUnavailable, match=name):
+            folder.read(name)
+        folder.write(name, b"mine")
+        assert folder.read(name) == b"mine"
+
+
+async def test_inputs_are_read_only(folder: Folder) -> None:
+    folder.write("input", b"mine")
+    assert (folder.path / "input").stat().st_mode & 0o777 == 0o444
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd", "a\0b", "x" * 300])
+async def test_only_plain_names_are_looked_for(folder: Folder, name: str) -> None:
+    assert not plain_name(name)
+    assert folder.size(name) is None
