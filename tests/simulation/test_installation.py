@@ -27,6 +27,5 @@ class _Lossy(Installation):
 
 TestInstallation = Installation.TestCase
 TestInstallation.settings = _SETTINGS
-if os.environ.get("ARMONIK_SIMULATION_LOSSES"):
-    TestInstallationThatLosesRecords = _Lossy.TestCase
-    TestInstallationThatLosesRecords.settings = _SETTINGS
+TestInstallationThatLosesRecords = _Lossy.TestCase
+TestInstallationThatLosesRecords.settings = _SETTINGS

@@ -149,9 +149,11 @@ class Children:
         dead: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         bucket = self._servers.inventory
         for key, entry in (await bucket.get_many(await bucket.keys("*.child.>"))).items():
+            namespace, _, name = key.split(".", 2)
+            if entry.parent not in living:
+                await self._forget(namespace, name, entry)
             if entry.uid in living or entry.uid == NOBODY or entry.uid in self._state.tasks:
                 continue
-            namespace = key.split(".", 1)[0]
             if await self._servers.inventory.get(inventory_key(namespace, entry.uid)) is None:
                 dead[namespace, entry.session].add(entry.uid)
         count = 0
@@ -161,12 +163,20 @@ class Children:
         return count
 
     async def forget(self, namespace: str, names: set[str]) -> None:
-        """A parent's traces go: of its children only the keys of those that may still need them stay."""
+        """Traces of a Task are gone: drop those keys of children that nobody asks for any more.
+
+        A key is asked for by the parent's records, until they are gone, and by the child until it is
+        admitted.
+        """
         for name in names:
-            key = child_key(namespace, name)
-            entry = await self._servers.inventory.get(key)
-            if entry is None:
-                continue
-            uid = entry[0].uid
-            if uid == NOBODY or await self._servers.inventory.get(inventory_key(namespace, uid)) is not None:
-                await self._servers.inventory.delete(key)
+            entry = await self._servers.inventory.get(child_key(namespace, name))
+            if entry is not None:
+                await self._forget(namespace, name, entry[0])
+
+    async def _forget(self, namespace: str, name: str, entry: Inventory) -> None:
+        parent = inventory_key(namespace, entry.parent)
+        if entry.parent in self._state.tasks or await self._servers.inventory.get(parent) is not None:
+            return
+        admitted = await self._servers.inventory.get(inventory_key(namespace, entry.uid)) is not None
+        if admitted or entry.uid not in self._state.tasks:
+            await self._servers.inventory.delete(child_key(namespace, name))

@@ -328,6 +328,6 @@ class Controller:
                 continue
             entry = await servers.inventory.get(f"{namespace}.{uid}")
             if entry is not None:
-                self._state.deleted[uid] = Gone(namespace, entry[0].session, child=bool(entry[0].parent))
+                self._state.deleted[uid] = Gone(namespace, entry[0].session, entry[0].name, entry[0].parent)
                 self._queue.add(Key("task", namespace, uid))
         await children.abort_orphans(living)

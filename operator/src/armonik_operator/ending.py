@@ -51,6 +51,7 @@ class Ending:
         self._book = book
         self._children = children
         self._take = take
+        self._noted: dict[tuple[RunId, int], float] = {}
 
     async def end_task(
         self, task: Task, fold: TaskFold, session_uid: str, much: Cancel, why: str
@@ -94,13 +95,12 @@ class Ending:
             )
             if again is not None:
                 return again
-            if gone.child:
-                name = gone.task.metadata.name if gone.task is not None else uid
-                reason = f"task {name} was deleted before it had made it"
+            if gone.parent:
+                reason = f"task {gone.name or uid} was deleted before it had made it"
                 await self._book.abort_all(namespace, session_uid, {uid}, reason)
             await self.purge_journal(journal_of_task(namespace, session_uid, uid))
-        await self._children.forget(namespace, fold.children)
         await self._servers.inventory.delete(inventory_key(namespace, uid))
+        await self._children.forget(namespace, {*fold.children, *([gone.name] if gone.parent else [])})
         return None
 
     async def purge_journal(self, pattern: str) -> None:
@@ -172,8 +172,11 @@ class Ending:
         """One step towards the end of a run; True when its head is terminal now."""
         owned = head.record.kind.owned
         noted = head.record.kind is RecordKind.CANCEL_REQUESTED
-        if noted and (datetime.now(UTC) - head.time).total_seconds() < GRACE:
-            return False
+        if noted:  # by this process's own clock: no two clocks are compared (protocol rule 22)
+            since = self._noted.setdefault((run, head.sequence), time.monotonic())
+            if time.monotonic() - since < GRACE:
+                return False
+            del self._noted[run, head.sequence]
         record = await expand(self._servers.objects, head.record)
         changes: dict[str, object] = {"record_id": secrets.token_hex(8)}
         if owned and not noted:

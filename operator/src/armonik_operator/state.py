@@ -53,7 +53,9 @@ class Gone(NamedTuple):
     namespace: str
     session: str
     """UID; empty when it is not known to have had one."""
-    child: bool = False
+    name: str = ""
+    parent: str = ""
+    """UID of the parent, of a child."""
     task: Task | None = None
     """As it was last seen."""
 
@@ -155,7 +157,8 @@ class State:
             _discard(self.by_partition, partition, uid)
         fold = self.folds.get(uid)
         session = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
-        self.deleted[uid] = Gone(name.namespace, session, PARENT_LABEL in task.metadata.labels, task)
+        parent = task.metadata.labels.get(PARENT_LABEL, "")
+        self.deleted[uid] = Gone(name.namespace, session, name.name, parent, task)
 
     def run_by(self, task: Task, partition: str) -> None:
         """Note which Partition shall run a Task; a Task has one at a time."""
