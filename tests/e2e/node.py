@@ -22,6 +22,12 @@ def kill(pod: Object, container: str) -> None:
         os.kill(process, signal.SIGKILL)
 
 
+def stop(pod: Object, container: str) -> None:
+    """Let a container's processes do nothing any more, as when their node hangs."""
+    for process in processes(pod, container):
+        os.kill(process, signal.SIGSTOP)
+
+
 def processes(pod: Object, container: str) -> list[int]:
     """Processes of a pod's container, by the control group that the kubelet gave them."""
     status = pod["status"]
