@@ -15,7 +15,7 @@ def test_turns_keep_the_rate_and_come_for_all(pauses: list[float], rate: float) 
         now += pause
         delay = budget.wait(str(who), now)
         assert 0.0 <= delay <= (who + 1) / rate
-        if delay > 0.0:
+        if delay > 1e-6:  # half of a smaller one may vanish in the sum
             assert budget.wait(str(who), now + delay / 2) > 0.0
             assert budget.wait(str(who), now + delay + 1e-9) == 0.0
         turns.append(now + delay)
