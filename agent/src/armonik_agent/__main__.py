@@ -36,7 +36,9 @@ DRAINED_SECONDS = 5.0
 """Between two events `drained`, of which any may be lost."""
 
 
-async def serve(settings: Settings, credentials: Credentials, drain: Drain) -> None:
+async def serve(
+    settings: Settings, credentials: Credentials, drain: Drain, metrics: Metrics | None = None
+) -> None:
     """Run the agent until `drain` is limited and everything it holds has ended or is released."""
     me = Owner(pod=settings.pod_uid, process=uuid.uuid4().hex, name=settings.pod_name)
     connection, watch = Connection(), ControlWatch(settings.namespace)
@@ -49,7 +51,7 @@ async def serve(settings: Settings, credentials: Credentials, drain: Drain) -> N
         watch.tell_all()
 
     pipeline: Pipeline | None = None
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     # Before NATS is waited for: an agent without it is alive, though not ready.
     http = await serve_http(metrics, lambda: pipeline is not None and pipeline.ready, settings.http_port)
     await asyncio.to_thread(_prepare, settings)
@@ -76,6 +78,7 @@ async def serve(settings: Settings, credentials: Credentials, drain: Drain) -> N
     pipeline = Pipeline(site)
     server = await service.serve(settings.agent_socket)
     await watch.serve(client)
+    await _look_at_pod(site)  # before the first pull
     watcher = asyncio.create_task(_watch_pod(site))
     try:
         await pipeline.work()
@@ -97,17 +100,20 @@ async def _watch_pod(site: Site) -> None:
     """Drain when the operator says so of this pod; there is no way back."""
     key = pod_key(site.settings.namespace, site.me.pod)
     with site.watch.of(key) as news:
-        while not site.drain.begun.is_set():
-            try:
-                entry = await site.control.get(key)
-            except QueueUnavailable as error:
-                log.info("desired state of this pod not read: %s", error)
-                entry = None
-            if entry is not None and entry[0].state is DesiredState.DRAIN:
-                log.info("told to drain")
-                site.drain.begin()
-                return
+        while True:
+            await _look_at_pod(site)
             await changed(news, POD_SECONDS)
+
+
+async def _look_at_pod(site: Site) -> None:
+    try:
+        entry = await site.control.get(pod_key(site.settings.namespace, site.me.pod))
+    except QueueUnavailable as error:
+        log.info("desired state of this pod not read: %s", error)
+        return
+    if entry is not None and entry[0].state is DesiredState.DRAIN and not site.drain.begun.is_set():
+        log.info("told to drain")
+        site.drain.begin()
 
 
 async def _clock(client: Client) -> ServerClock:

@@ -22,6 +22,9 @@ class Metrics:
         )
         self.running = Gauge("armonik_agent_runs", "Runs held now.", registry=self.registry)
         self.fenced = Counter("armonik_agent_fenced", "Runs lost to another owner.", registry=self.registry)
+        self.given_back = Counter(
+            "armonik_agent_given_back", "Messages given back unstarted.", registry=self.registry
+        )
 
 
 async def serve_http(metrics: Metrics, ready: Callable[[], bool], port: int) -> web.AppRunner:

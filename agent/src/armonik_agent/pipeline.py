@@ -155,12 +155,14 @@ class Pipeline:
             ):
                 inputs.begin()
                 if not await place.start(START_SECONDS, site.drain.begun):
+                    site.metrics.given_back.inc()
                     await self._nak(message, 0.0)
                     return
                 try:
                     await inputs.first()
                 except StoreUnavailable as error:
                     log.warning("%s is given back: %s", run.journal, error)
+                    site.metrics.given_back.inc()
                     await self._nak(message, STORE_DELAY)
                     return
                 if news.is_set() or time.monotonic() - judged.at > STALE_SECONDS:

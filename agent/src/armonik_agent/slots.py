@@ -115,6 +115,7 @@ class Slots:
         self._fetched.discard(place)
         place.pace = Pace(self)
         self._running.add(place)
+        self.tell()
         return True
 
     def forget(self, place: Place) -> None:
