@@ -73,6 +73,7 @@ class FoldLoop:
         expected = 1
         try:
             while not self.reconnected.is_set():
+                _end_if_cancelled()
                 if self._last >= until:
                     self.caught_up.set()
                 if self.caught_up.is_set() and self._state.backlog > BACKLOG:
@@ -130,3 +131,10 @@ def stored_at(reply: str) -> datetime:
     tokens = reply.split(".")
     nanoseconds = int(tokens[_TIME_TOKEN if len(tokens) == _SHORT_REPLY else _TIME_TOKEN + 2])
     return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=nanoseconds // 1000)
+
+
+def _end_if_cancelled() -> None:
+    """On Python 3.11 a fetch swallows a cancellation that comes together with a message."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
