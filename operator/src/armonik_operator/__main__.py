@@ -17,6 +17,9 @@ from armonik_sdk.logs import configure_logs
 
 log = logging.getLogger(__name__)
 
+STUBBORN_SECONDS = 5.0
+"""After which what was cancelled and goes on is cancelled again; cleaning up takes less."""
+
 
 async def serve(settings: Settings) -> int:
     """Run until told to stop; the exit code is not 0 when the operator ended by itself."""
@@ -39,7 +42,7 @@ async def serve(settings: Settings) -> int:
         """End the work, then kopf: at its own end kopf cancels every task that it finds."""
         await asked.wait()
         failed = work.done()
-        work.cancel()
+        await _cancel(work)
         (result,) = await asyncio.gather(work, return_exceptions=True)
         stop.set()
         if failed:
@@ -67,6 +70,16 @@ async def serve(settings: Settings) -> int:
         taking.cancel()
         asked.set()
     return await ending
+
+
+async def _cancel(work: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: on Python 3.11 `asyncio.wait_for` may swallow one cancellation."""
+    work.cancel()
+    while not (await asyncio.wait({work}, timeout=STUBBORN_SECONDS))[0]:
+        for task in asyncio.all_tasks():
+            if task.cancelling():
+                log.warning("cancelling again what goes on: %s", task.get_coro())
+                task.cancel()
 
 
 def main() -> int:
