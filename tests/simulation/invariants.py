@@ -109,6 +109,14 @@ def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
         _check_task(world, uid, task, {s: h for s, h in heads.items() if f".{uid}." in s})
 
 
+def sums_agree(world: World) -> bool:
+    """Whether the Session counts what its Tasks' statuses say."""
+    tasks = [task.get("status", {}).get("elements", {}) for task in world.tasks().values()]
+    shown = world.sessions()["session"].get("status", {}).get("elements", {})
+    names = ("succeeded", "failed", "timedOut", "cancelled", "queued", "running")
+    return all(shown.get(name, 0) == sum(each.get(name, 0) for each in tasks) for name in names)
+
+
 def left_behind(world: World) -> list[str]:
     """What still stands of sessions that are gone; desired states of the dead are kept on purpose."""
     kube = [f"session {name}" for name in world.sessions()]

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from armonik_sdk.api.names import JOURNAL, QUEUE, RunId
 from armonik_sdk.api.records import Record
-from simulation.invariants import Watcher, check_quiet, left_behind
+from simulation.invariants import Watcher, check_quiet, left_behind, sums_agree
 from simulation.world import Pod, World
 
 PEACE = 1_800
@@ -181,6 +181,7 @@ class Installation(RuleBasedStateMachine):
             self._heal()
             self._await("quiet", self._quiet)
             check_quiet(self.world, self._parked(), lossy=self.LOSSES)
+            self._await("summed up", lambda: sums_agree(self.w))
             self.world.delete("Session", "session")
             self._await("deleted", lambda: left_behind(self.w) == [])
         finally:

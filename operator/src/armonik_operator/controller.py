@@ -129,7 +129,9 @@ class Controller:
             await self._tell_outage(key, error)
             raise
         task = self._state.tasks.get(key.name) if key.kind == "task" else None
-        if task is not None and self._state.tally.put(task, self._state.folds.get(key.name)):
+        if task is not None:
+            # Whatever changed the sums, perhaps an own write on the way: its Session looks at them soon.
+            self._state.tally.put(task, self._state.folds.get(key.name))
             self._queue.add_after(Key("session", key.namespace, task.spec.session), 0.5)
         return again
 
