@@ -24,8 +24,6 @@ class SimulatedKube:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.down = False
         self.listeners: list[Callable[[str, str | None, Object], None]] = []
-        self.writes: dict[str, int] = {}
-        """Writes of clients by kind and verb."""
         self._version = 0
 
     async def close(self) -> None:
@@ -89,7 +87,6 @@ class SimulatedKube:
         if new.get("spec") != old.get("spec"):
             new["metadata"]["generation"] = old["metadata"]["generation"] + 1
         if new != old:
-            self.writes[f"{kind.plural} patch"] = self.writes.get(f"{kind.plural} patch", 0) + 1
             self._put((kind.plural, namespace or "", name), new, "MODIFIED")
         self._drop_if_over(kind, namespace or "", name)
         return copy.deepcopy(new)

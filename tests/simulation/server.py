@@ -283,6 +283,11 @@ class NatsServer:
                 return {"message": self._raw(self._stream(name), body)}
             case ["CONSUMER", "CREATE", _, *_] | ["CONSUMER", "DURABLE", "CREATE", _, _]:
                 return self._create_consumer(body)
+            case ["CONSUMER", "LIST", stream]:
+                mine = sorted(name for of, name in self.consumers if of == stream)
+                rest = mine[body.get("offset") or 0 :]
+                page = [self._about_consumer(self.consumers[stream, name]) for name in rest]
+                return {"total": len(mine), "offset": 0, "limit": 256, "consumers": page}
             case ["CONSUMER", "INFO", stream, name]:
                 return self._about_consumer(self._consumer(stream, name))
             case ["CONSUMER", "DELETE", stream, name]:

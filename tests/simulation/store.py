@@ -52,6 +52,12 @@ class SimulatedStore:
             raise ObjectMissing(f"stat {key}: NoSuchKey")
         return len(self.objects[key])
 
+    async def folders(self, prefix: str) -> set[str]:
+        """Names one level below a prefix that have more below them."""
+        await self._turn()
+        below = (key.removeprefix(prefix) for key in self.objects if key.startswith(prefix))
+        return {rest.partition("/")[0] for rest in below if "/" in rest}
+
     async def delete_many(self, prefix: str) -> int:
         """Delete all below a prefix."""
         await self._turn()

@@ -7,7 +7,7 @@ import copy
 import random
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -352,9 +352,3 @@ class World:
             CURRENT.reset(token)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def worlds(seed: int, pods: int = 2) -> Iterator[World]:
-    """One world."""
-    with World(seed, pods) as world:
-        yield world

@@ -70,20 +70,26 @@ class Committer:
     async def _refresh(self) -> None:
         self._seen = self._site.connection.reconnects
         head = await self._read_head()
-        if head is None or head.sequence != self._sequence:
+        if head is None or not self._stands_on(head):
             await self._adopt(head)
+
+    def _stands_on(self, head: Head) -> bool:
+        """Both: a journal that lost its newest records gives their sequences away again (rule 12)."""
+        return head.sequence == self._sequence and head.record.record_id == self.head.record_id
 
     async def _send(self, record: Record) -> int:
         delay = _MIN_DELAY
         while True:
             try:
-                return await self._site.journal.append(self._run, record, self._sequence)
+                return await self._site.journal.append(
+                    self._run, record, self._sequence, after=self.head.record_id
+                )
             except QueueUnavailable as error:
                 log.warning("commit of %s waits: %s", self._run.journal, error)
             head = await self._read_head()
             if head is not None and head.record.record_id == record.record_id:
                 return head.sequence
-            if head is None or head.sequence != self._sequence:
+            if head is None or not self._stands_on(head):
                 raise Conflict(f"{self._run.journal} has another head", head)
             await asyncio.sleep(delay)
             delay = min(_MAX_DELAY, delay * 2)

@@ -82,7 +82,9 @@ class Holds:
         try:
             yield
         finally:
-            del self._epochs[run.journal]
+            # The same run may have come to this process again, at a later epoch, before this hold ends.
+            if self._epochs.get(run.journal) == epoch:
+                del self._epochs[run.journal]
 
     async def serve(self, client: Client) -> Subscription:
         """Answer whoever asks this pod."""

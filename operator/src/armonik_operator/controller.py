@@ -1,6 +1,7 @@
 """The operator's life: Lease, Secrets, servers, replay, then work until the end."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -285,10 +286,10 @@ class Controller:
                 await self._sweep(client)
             except DataPlaneError as error:
                 log.warning("the sweep comes again in a minute: %s", error)
-            try:
-                await asyncio.wait_for(self._sweep_now.wait(), SWEEP)
-            except TimeoutError:
-                continue
+            # Not wait_for: on Python 3.11 it may swallow a cancellation, and the operator would never end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP):
+                    await self._sweep_now.wait()
 
     async def _sweep(self, client: Client) -> None:
         """Find open runs whose queue message is missing (protocol rule 4)."""

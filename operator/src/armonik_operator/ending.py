@@ -122,7 +122,10 @@ class Ending:
     async def append(self, run: RunId, record: Record, head: Head) -> bool:
         """The successor of a head; False when the run has moved on meanwhile."""
         try:
-            sequence = await self._servers.journal.append(run, await self._slim(run, record), head.sequence)
+            slim = await self._slim(run, record)
+            sequence = await self._servers.journal.append(
+                run, slim, head.sequence, after=head.record.record_id
+            )
         except Conflict as moved:
             log.info("run %s moved on: %s", run.journal, moved)
             return False

@@ -72,8 +72,11 @@ class Journal:
                 return read_head(message)
         raise QueueUnavailable(f"the head of {run.journal} could not be read in {ATTEMPTS} attempts")
 
-    async def append(self, run: RunId, record: Record, expected: int) -> int:
+    async def append(self, run: RunId, record: Record, expected: int, after: str | None = None) -> int:
         """Append `record` if the head's sequence is `expected` (0: if the run has no record).
+
+        `after` is the id of the record expected there: a journal that lost its newest records gives their
+        sequences away again (protocol rule 12), so a sequence alone does not tell that nothing has changed.
 
         A lost answer, or a refusal, is settled by reading the head: this record stands there (by its id) and
         the append succeeded; the expected one still does and it is sent again; anything else is a conflict.
@@ -102,7 +105,9 @@ class Journal:
             head = await self.head(run)
             if head is not None and head.record.record_id == record.record_id:
                 return head.sequence
-            if (head.sequence if head else 0) != expected:
+            if (head.sequence if head else 0) != expected or (
+                head is not None and after is not None and head.record.record_id != after
+            ):
                 raise Conflict(f"{run.journal} has another head than {expected}", head)
         raise QueueUnavailable(f"append to {run.journal} unanswered in {ATTEMPTS} attempts")
 
