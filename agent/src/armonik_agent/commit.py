@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from armonik_agent.errors import Fenced
 from armonik_agent.site import Site
-from armonik_sdk.api.messages import MAX_MESSAGE_BYTES
 from armonik_sdk.api.names import RunId
 from armonik_sdk.api.records import Record
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 from armonik_sdk.dataplane.journal import Head
-from armonik_sdk.dataplane.objects import BULKY, expand
+from armonik_sdk.dataplane.objects import expand, slim
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,6 @@ class Committer:
         self._sequence = head.sequence
         self._site, self._run = site, run
         self._seen = site.connection.reconnects
-        self._manifests = 0
         self._ended = False
         self._lock = asyncio.Lock()
 
@@ -50,7 +48,7 @@ class Committer:
             while True:
                 record = make(self.head)
                 try:
-                    self._sequence = await self._send(await self._slim(record))
+                    self._sequence = await self._send(await slim(self._site.store, record, self.prefix))
                 except Conflict as conflict:
                     await self._adopt(conflict.head)
                 else:
@@ -114,12 +112,3 @@ class Committer:
         ):
             raise Fenced(f"{self._run.journal} is no longer ours at epoch {self.epoch}")
         self.head, self._sequence = await expand(self._site.store, head.record), head.sequence
-
-    async def _slim(self, record: Record) -> Record:
-        record = record.model_copy(update={"manifest": None})
-        whole = record.encode()
-        if len(whole) <= MAX_MESSAGE_BYTES:
-            return record
-        self._manifests += 1
-        manifest = await self._site.store.put(f"{self.prefix}/manifest-{self._manifests}", whole)
-        return record.model_copy(update=dict.fromkeys(BULKY, ()) | {"manifest": manifest})

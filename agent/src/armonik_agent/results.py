@@ -8,6 +8,7 @@ from armonik_sdk.api.names import (
     RunId,
     result_key,
     results_of_task,
+    run_before,
     split_result_id,
 )
 from armonik_sdk.api.records import OutcomeKind, ResultEntry, ResultState, RunResults
@@ -35,10 +36,10 @@ class Results:
             return None, None
         task, index, output = implied
         keys = await self._runs.keys(results_of_task(run.namespace, run.session, task))
-        starts = [start for key in keys if (start := int(key.rsplit(".", 1)[1])) <= index]
-        if not starts:
+        start = run_before(keys, index)
+        if start is None:
             return None, None
-        entry = await self._runs.get(RunId(run.namespace, run.session, task, max(starts)).results)
+        entry = await self._runs.get(RunId(run.namespace, run.session, task, start).results)
         outcome = next((o for o in entry[0].outcomes if o.index == index), None) if entry else None
         if entry is None or outcome is None:
             return ResultState.CREATED, None

@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 WORKERS = 16
 FOLLOW = 0.3
 """Seconds after which a Partition follows its load; changes come in bursts."""
+SUM = 0.5
+"""Seconds after which a Session looks at the sums of its Tasks; they change in bursts too."""
 SWEEP = 60.0
 INVENTORY = 600.0
 TIDY = 1800.0
@@ -59,11 +61,14 @@ class Controller:
         self._settings = settings
         self._holder = holder
         self._queue: WorkQueue[Key] = WorkQueue(self._handle, WORKERS)
-        self._state = State(settings, Loads(time.monotonic, self._load_changed))
+        self._state = State(settings, Loads(time.monotonic, self._load_changed), self._sums_changed)
         self._missing: dict[str, float] = {}
         self._sweep_now = asyncio.Event()
         self._handlers: dict[str, Any] = {}
         self._outage: Outage
+
+    def _sums_changed(self, session: Named) -> None:
+        self._queue.add_after(Key("session", *session), SUM)
 
     def _load_changed(self, place: Place) -> None:
         self._queue.add_after(Key("partition", *place), FOLLOW)
@@ -129,11 +134,8 @@ class Controller:
         except UNREACHABLE as error:
             await self._tell_outage(key, error)
             raise
-        task = self._state.tasks.get(key.name) if key.kind == "task" else None
-        if task is not None:
-            # Whatever changed the sums, perhaps an own write on the way: its Session looks at them soon.
-            self._state.tally.put(task, self._state.folds.get(key.name))
-            self._queue.add_after(Key("session", key.namespace, task.spec.session), 0.5)
+        if key.kind == "task" and (task := self._state.tasks.get(key.name)) is not None:
+            self._state.count(task)
         return again
 
     async def _tell_outage(self, key: Key, error: BaseException) -> None:
@@ -275,7 +277,7 @@ class Controller:
                 return
 
     async def _statuses(self, kube: Kube) -> list[TaskStatus]:
-        spaces: list[str | None] = [*self._settings.watch_namespaces] or [None]
+        spaces = self._settings.spaces
         found = [Task.from_object(obj) for space in spaces for obj in await kube.list(TASKS, space)]
         return [task.status for task in found if task.status is not None]
 
@@ -324,10 +326,10 @@ class Controller:
     async def _compare_inventory(self, servers: Servers, children: Children) -> None:
         """Find Tasks that were deleted while nobody watched (protocol rule 9)."""
         keys = [key.split(".") for key in await servers.inventory.keys("*.*")]
-        spaces: list[str | None] = [*self._settings.watch_namespaces] or [None]
+        spaces = self._settings.spaces
         living = {obj["metadata"]["uid"] for space in spaces for obj in await servers.kube.list(TASKS, space)}
         for namespace, uid in keys:
-            if uid in living or (self._settings.watch_namespaces and namespace not in spaces):
+            if uid in living or not self._settings.serves(namespace):
                 continue
             entry = await servers.inventory.get(f"{namespace}.{uid}")
             if entry is not None:

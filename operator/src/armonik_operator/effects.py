@@ -35,9 +35,7 @@ class Effects:
             stands = await self._book.put_run(whole)
             record = _as_kept(record, stands)
             whole = Received(run, record, received.sequence, received.time)
-        task = self._state.tasks.get(run.task)
-        if task is None and (gone := self._state.deleted.get(run.task)) is not None:
-            task = gone.task
+        task = self._state.last_seen(run.task)
         for outcome in all_outcomes(record):
             if not fold.has_ended(outcome.index):
                 await self._settle(whole, outcome, task)

@@ -13,7 +13,6 @@ from armonik_operator.results import ResultBook
 from armonik_operator.state import Gone, Received, Servers
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import Task
-from armonik_sdk.api.messages import MAX_MESSAGE_BYTES
 from armonik_sdk.api.names import (
     JOURNAL,
     RunId,
@@ -27,7 +26,7 @@ from armonik_sdk.api.records import Control, DesiredState, Outcome, OutcomeKind,
 from armonik_sdk.dataplane.errors import Conflict
 from armonik_sdk.dataplane.journal import Head
 from armonik_sdk.dataplane.kv import put_control
-from armonik_sdk.dataplane.objects import expand
+from armonik_sdk.dataplane.objects import expand, slim
 from armonik_sdk.dataplane.queue import purge
 
 log = logging.getLogger(__name__)
@@ -141,14 +140,8 @@ class Ending:
         await self._take(Received(run, record, sequence, moment))
 
     async def _slim(self, run: RunId, record: Record) -> Record:
-        """What is too long for the journal goes to an object that the record names (protocol rule 15)."""
-        record = record.model_copy(update={"manifest": None})
-        whole = record.encode()
-        if len(whole) <= MAX_MESSAGE_BYTES:
-            return record
-        key = f"{run.objects(record.epoch, secrets.token_hex(4))}/manifest"
-        manifest = await self._servers.objects.put(key, whole)
-        return record.model_copy(update={"manifest": manifest, "outcomes": (), "objects": ()})
+        prefix = run.objects(record.epoch, secrets.token_hex(4))
+        return await slim(self._servers.objects, record, prefix)
 
     async def _end_runs(
         self, namespace: str, session_uid: str, uid: str, fold: TaskFold, much: Cancel, why: str

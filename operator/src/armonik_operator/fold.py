@@ -12,7 +12,7 @@ from datetime import datetime
 from armonik_operator.spans import SpanSet
 from armonik_operator.texts import shorten
 from armonik_sdk.api.const import MAX_FAILURES, FailureReason
-from armonik_sdk.api.kinds import ElementCounts, Failure
+from armonik_sdk.api.kinds import ElementCounts, Failure, Task
 from armonik_sdk.api.ranges import Ranges, Span
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind
 
@@ -241,6 +241,11 @@ class TaskFold:
             single.worker = record.owner.name
         if outcome is not None:
             single.outcome, single.ended, single.attempts = outcome, time, outcome.attempts
+
+
+def pinned_to(task: Task, fold: TaskFold | None) -> str:
+    """UID of the Session that a Task belongs to for good; empty while it has none."""
+    return (fold.session if fold else "") or (task.status.session_uid if task.status else "")
 
 
 LISTED = 1_000

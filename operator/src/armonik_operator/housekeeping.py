@@ -66,7 +66,7 @@ class Housekeeper:
             await self._collect(records, objects, keys, living)
             await self._forget(keys, records, living)
             for namespace, partition in queues:
-                if self._serves(namespace) and (namespace, partition) not in living.partitions:
+                if self._settings.serves(namespace) and (namespace, partition) not in living.partitions:
                     log.info("removing the consumer of partition %s/%s, which is gone", namespace, partition)
                     await delete_consumer(self._servers.client, namespace, partition)
         except (*UNANSWERED, KubeUnavailable) as error:
@@ -76,13 +76,13 @@ class Housekeeper:
         journal = await subjects(self._servers.client, JOURNAL, ALL_RECORDS)
         found = [subject.split(".")[2:4] for subject in journal]
         found += [key.split(".")[:2] for key in await self._servers.results.keys()]
-        return {(namespace, uid) for namespace, uid in found if self._serves(namespace)}
+        return {(namespace, uid) for namespace, uid in found if self._settings.serves(namespace)}
 
     async def _with_objects(self) -> set[Owner]:
         """Some servers show a folder for a while after its last object went."""
         found: set[Owner] = set()
         for namespace in await self._store.folders(""):
-            if self._serves(namespace):
+            if self._settings.serves(namespace):
                 found |= {(namespace, uid) for uid in await self._store.folders(f"{namespace}/")}
         return found
 
@@ -96,7 +96,7 @@ class Housekeeper:
         return living
 
     async def _list(self, kind: Kind, labels: str = "") -> list[dict[str, dict[str, str]]]:
-        spaces: list[str | None] = [*self._settings.watch_namespaces] or [None]
+        spaces = self._settings.spaces
         return [obj for space in spaces for obj in await self._servers.kube.list(kind, space, labels=labels)]
 
     async def _collect(
@@ -121,12 +121,9 @@ class Housekeeper:
         gone = []
         for key in sorted(keys):
             namespace, *_, uid = key.split(".")
-            if self._serves(namespace) and uid not in there and (namespace, uid) not in records:
+            if self._settings.serves(namespace) and uid not in there and (namespace, uid) not in records:
                 gone.append(key)
         old = await self._servers.control.get_many(gone[:AT_ONCE])
         for key, control in old.items():
             if self._clock() - control.at >= FORGET:
                 await self._servers.control.delete(key)
-
-    def _serves(self, namespace: str) -> bool:
-        return not self._settings.watch_namespaces or namespace in self._settings.watch_namespaces

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import PARTITIONS, PODS
-from armonik_operator.errors import Conflicted, KubeError, NotFound, Refused
+from armonik_operator.errors import KubeError, Refused
 from armonik_operator.load import Place
 from armonik_operator.reconcile import pods as read
 from armonik_operator.reconcile.partition import Observed, partition_plan, partition_status
 from armonik_operator.reconcile.partition import Refused as RefusedPod
 from armonik_operator.reconcile.pods import Pod, uid_of
-from armonik_operator.resources.event import About
 from armonik_operator.resources.pod import PodSettings, build_pod, template_hash
 from armonik_operator.state import Key, Named, Servers, State
+from armonik_operator.writing import write_status
 from armonik_sdk.api.const import PARTITION_LABEL, Reason
 from armonik_sdk.api.kinds import Partition
 from armonik_sdk.api.messages import PodEvent
@@ -109,7 +109,8 @@ class PartitionWorker:
         if made.create or made.delete:
             pods = await self._list(name)
         seen = self._observe(partition, name, memory, pods, refused)
-        await self._write_status(partition, key, pods, seen)
+        status = partition_status(partition, pods, seen, datetime.now(UTC))
+        await write_status(self._servers, PARTITIONS, partition, status)
         return min(made.again if made.again is not None else REFRESH, REFRESH)
 
     async def mark_gone(self, key: Key) -> float | None:
@@ -242,19 +243,6 @@ class PartitionWorker:
                 log.warning("partition %s/%s: %s", namespace, partition.metadata.name, error)
                 return _refusal(error)
         return None
-
-    async def _write_status(self, partition: Partition, key: Key, pods: list[Pod], seen: Observed) -> None:
-        status = partition_status(partition, pods, seen, datetime.now(UTC))
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        old = partition.status
-        if old is not None and old.model_dump(mode="json", by_alias=True, exclude_none=True) == body:
-            return
-        body = {"metadata": {"uid": partition.metadata.uid}, "status": body}
-        try:
-            await self._servers.kube.patch(PARTITIONS, key.name, body, key.namespace, status=True)
-        except (NotFound, Conflicted):
-            log.debug("partition %s/%s was deleted meanwhile", key.namespace, key.name)
-        self._servers.events.tell(About.of(partition), old.conditions if old else (), status.conditions)
 
 
 def _refusal(error: KubeError) -> RefusedPod:

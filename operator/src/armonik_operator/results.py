@@ -9,7 +9,7 @@ from typing import NamedTuple
 from armonik_operator.fold import all_outcomes
 from armonik_operator.state import Received, Servers
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.names import RunId, result_key
+from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
 from armonik_sdk.api.records import Outcome, Piece, ResultEntry, ResultState, RunResults
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 
@@ -160,16 +160,13 @@ class ResultBook:
 
     async def of_task(self, namespace: str, session: str, task: str) -> list[RunResults]:
         """All that is kept of a Task."""
-        keys = await self._servers.run_results.keys(f"{namespace}.{session}.{task}.*")
+        keys = await self._servers.run_results.keys(results_of_task(namespace, session, task))
         return list((await self._servers.run_results.get_many(keys)).values())
 
     async def run_with(self, namespace: str, session: str, task: str, index: int) -> RunResults | None:
         """What is kept of the run of an element, of a Task that may be gone."""
-        starts = (
-            int(key.rsplit(".", 1)[1])
-            for key in await self._servers.run_results.keys(f"{namespace}.{session}.{task}.*")
-        )
-        start = max((start for start in starts if start <= index), default=None)
+        keys = await self._servers.run_results.keys(results_of_task(namespace, session, task))
+        start = run_before(keys, index)
         return None if start is None else await self.run(RunId(namespace, session, task, start))
 
     async def _settle(

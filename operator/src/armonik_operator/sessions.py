@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import SESSIONS, TASKS
-from armonik_operator.errors import Conflicted, NotFound
+from armonik_operator.errors import NotFound
 from armonik_operator.outage import store_message
 from armonik_operator.reconcile.session import deleting_status, gives_up, session_plan, session_status
 from armonik_operator.reconcile.task import PATIENCE
-from armonik_operator.resources.event import About
 from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.state import Key, Named, Servers, State
+from armonik_operator.writing import write_status
 from armonik_sdk.api.const import SESSION_FINALIZER, Reason
-from armonik_sdk.api.kinds import Session, SessionStatus
+from armonik_sdk.api.kinds import Session
 from armonik_sdk.api.names import control_key
 from armonik_sdk.api.records import Control, DesiredState
 from armonik_sdk.dataplane.kv import put_control
@@ -93,23 +93,9 @@ class SessionWorker:
         down = self._state.store_error
         store = store_message(self._state.settings.s3_endpoint, down) if down else ""
         status = session_status(session, elements, wall, missing=missing, store=store, purged=purged)
-        if await self._write(session, status):
+        if await write_status(self._servers, SESSIONS, session, status):
             self._state.written[uid] = now
         return None
-
-    async def _write(self, session: Session, status: SessionStatus) -> bool:
-        """Whether there was anything to write."""
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        old, meta = session.status, session.metadata
-        if old is not None and old.model_dump(mode="json", by_alias=True, exclude_none=True) == body:
-            return False
-        body = {"metadata": {"uid": meta.uid}, "status": body}
-        try:
-            await self._servers.kube.patch(SESSIONS, meta.name, body, meta.namespace, status=True)
-        except (NotFound, Conflicted):
-            log.debug("session %s/%s was deleted meanwhile", meta.namespace, meta.name)
-        self._servers.events.tell(About.of(session), old.conditions if old else (), status.conditions)
-        return True
 
     async def _delete(self, namespace: str, session: Session) -> None:
         """Protocol steps L1 to L5; each may be repeated. No server is waited for for ever."""
@@ -120,7 +106,7 @@ class SessionWorker:
             wanted = Control(state=DesiredState.DELETED, at=time.time())
             await put_control(self._servers.control, control_key(namespace, uid), wanted)
             await self._delete_tasks(namespace, session)
-            await self._write(session, deleting_status(session, Reason.DELETING_DATA, datetime.now(UTC)))
+            await self._say_deleting(session, Reason.DELETING_DATA)
             await remove_data(self._servers, namespace, uid)
         except UNANSWERED as error:
             if not gives_up(session, datetime.now(UTC)):
@@ -139,9 +125,14 @@ class SessionWorker:
         self._state.written.pop(uid, None)
         log.info("session %s/%s and its data are deleted", namespace, name)
 
+    async def _say_deleting(self, session: Session, step: Reason) -> None:
+        await write_status(
+            self._servers, SESSIONS, session, deleting_status(session, step, datetime.now(UTC))
+        )
+
     async def _delete_tasks(self, namespace: str, session: Session) -> None:
         uid = session.metadata.uid
-        await self._write(session, deleting_status(session, Reason.DELETING_TASKS, datetime.now(UTC)))
+        await self._say_deleting(session, Reason.DELETING_TASKS)
         await self._servers.kube.delete_collection(TASKS, namespace, fields=f"status.sessionUid={uid}")
         for task in self._state.tasks_of(session):  # those whose status was never written
             if not (task.status and task.status.session_uid) and self._state.fold(task.metadata.uid).session:

@@ -85,6 +85,15 @@ class Settings(BaseModel):
             raise InvalidSetting(f"the environment is not usable: {problems}") from error
 
     @property
+    def spaces(self) -> tuple[str | None, ...]:
+        """What to list: the namespaces that are watched, or None for all."""
+        return self.watch_namespaces or (None,)
+
+    def serves(self, namespace: str) -> bool:
+        """Whether a namespace is among those that are watched."""
+        return not self.watch_namespaces or namespace in self.watch_namespaces
+
+    @property
     def task_defaults(self) -> TaskOptions:
         """The lowest layer of task options."""
         return TaskOptions(

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from nats.aio.client import Client
 
 from armonik_operator.adapters.kube import Kube
 from armonik_operator.events import Announcer
-from armonik_operator.fold import TaskFold
+from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.life import Life
 from armonik_operator.load import Loads
 from armonik_operator.settings import Settings
@@ -94,6 +95,8 @@ class State:
     settings: Settings
     loads: Loads
     """What waits for each Partition, and who works for it."""
+    summed: Callable[[Named], None] = lambda _: None
+    """Called with a Session's name when the sums of its Tasks have changed."""
     tally: Tally = field(default_factory=Tally)
     """Counts of elements by Session."""
     life: Life = field(default_factory=Life)
@@ -142,7 +145,17 @@ class State:
             fold.seed(OutcomeKind.ERROR, Ranges.parse(status.failed_indexes))
             fold.seed(OutcomeKind.TIMEOUT, Ranges.parse(status.timed_out_indexes))
             fold.seed(OutcomeKind.CANCELLED, Ranges.parse(status.cancelled_indexes))
-        self.tally.put(task, self.folds.get(uid))
+        self.count(task)
+
+    def count(self, task: Task) -> None:
+        """Take a Task's elements into the sums of its Session."""
+        if self.tally.put(task, self.folds.get(task.metadata.uid)):
+            self.summed(Named(task.metadata.namespace or "", task.spec.session))
+
+    def last_seen(self, uid: str) -> Task | None:
+        """A Task as it is, or as it was when it was deleted."""
+        gone = self.deleted.get(uid)
+        return self.tasks.get(uid) or (gone.task if gone is not None else None)
 
     def drop_task(self, task: Task) -> None:
         """Forget a Task that was deleted, but for what has to be cleaned up."""
@@ -156,7 +169,7 @@ class State:
         for partition in [p for p in self.by_partition if p.namespace == name.namespace]:
             _discard(self.by_partition, partition, uid)
         fold = self.folds.get(uid)
-        session = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
+        session = pinned_to(task, fold)
         parent = task.metadata.labels.get(PARENT_LABEL, "")
         self.deleted[uid] = Gone(name.namespace, session, name.name, parent, task)
 
@@ -207,8 +220,7 @@ class State:
         name = Named(session.metadata.namespace or "", session.metadata.name)
         for uid in self.by_session.get(name, ()):
             task, fold = self.tasks[uid], self.folds.get(uid)
-            pinned = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
-            if pinned in ("", session.metadata.uid):
+            if pinned_to(task, fold) in ("", session.metadata.uid):
                 found.append(task)
         return found
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from armonik_operator.fold import TaskFold
+from armonik_operator.fold import TaskFold, pinned_to
 from armonik_sdk.api.const import ConditionType
 from armonik_sdk.api.kinds import ElementCounts, Session, Task, is_true
 
@@ -28,8 +28,7 @@ class Tally:
 
     def put(self, task: Task, fold: TaskFold | None) -> bool:
         """A Task as it is now; whether its counts changed."""
-        pinned = (fold.session if fold else "") or (task.status.session_uid if task.status else "")
-        owner = _Owner(task.metadata.namespace or "", task.spec.session, pinned)
+        owner = _Owner(task.metadata.namespace or "", task.spec.session, pinned_to(task, fold))
         share = (owner, _vector(_counts(task, fold)))
         if self._shares.get(task.metadata.uid) == share:
             return False

@@ -16,7 +16,7 @@ from armonik_operator.dependents import Dependents, OfName, OfResult, OfUse
 from armonik_operator.effects import Effects
 from armonik_operator.ending import Ending
 from armonik_operator.errors import ChildrenBlocked, Parked
-from armonik_operator.fold import TaskFold
+from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.inputs import Inputs, Items, Preparer
 from armonik_operator.load import Place
 from armonik_operator.needs import Look
@@ -81,8 +81,7 @@ class TaskWorker:
         session = self._state.sessions.get(Named(key.namespace, task.spec.session))
         options = task_options(task, session, self._state.settings.task_defaults)
         self._state.run_by(task, options.partition or "")
-        pinned = fold.session or (task.status.session_uid if task.status else "")
-        made = Plan(options, pinned)
+        made = Plan(options, pinned_to(task, fold))
         shown, again = Shown(), None
         try:
             await self._work_on_records(uid)
@@ -235,7 +234,7 @@ class TaskWorker:
         uid, life = task.metadata.uid, self._state.life
         if uid in self._recovered or not life.first(_created(task)):
             return
-        pinned = fold.session or (task.status.session_uid if task.status else "")
+        pinned = pinned_to(task, fold)
         if pinned and not fold.covers(task.spec.total):
             for kept in await self._book.of_task(task.metadata.namespace or "", pinned, uid):
                 for outcome in kept.outcomes:

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
+from armonik_operator.adapters.kube import Kind
 from armonik_operator.errors import Conflicted, NotFound, Refused
 from armonik_operator.fold import TaskFold
 from armonik_operator.reconcile.task import PATIENCE, Plan
@@ -12,7 +13,15 @@ from armonik_operator.resources.event import About
 from armonik_operator.state import Servers, State
 from armonik_operator.status import Shown, intervals, same, spills, task_status
 from armonik_sdk.api.const import ConditionType
-from armonik_sdk.api.kinds import Task, find_condition, is_true
+from armonik_sdk.api.kinds import (
+    Partition,
+    PartitionStatus,
+    Session,
+    SessionStatus,
+    Task,
+    find_condition,
+    is_true,
+)
 
 log = logging.getLogger(__name__)
 
@@ -157,3 +166,20 @@ class StatusWriter:
         else:
             if task.metadata.uid in self._state.tasks:
                 self._state.put_task(Task.from_object(written))
+
+
+async def write_status(
+    servers: Servers, kind: Kind, obj: Session | Partition, status: SessionStatus | PartitionStatus
+) -> bool:
+    """Write the status of a Session or Partition; whether there was anything to write."""
+    body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    old, meta = obj.status, obj.metadata
+    if old is not None and old.model_dump(mode="json", by_alias=True, exclude_none=True) == body:
+        return False
+    body = {"metadata": {"uid": meta.uid}, "status": body}
+    try:
+        await servers.kube.patch(kind, meta.name, body, meta.namespace, status=True)
+    except (NotFound, Conflicted):
+        log.debug("%s %s/%s was deleted meanwhile", kind.plural, meta.namespace, meta.name)
+    servers.events.tell(About.of(obj), old.conditions if old else (), status.conditions)
+    return True

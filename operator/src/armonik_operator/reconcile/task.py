@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from armonik_operator.cut import cut, run_size
-from armonik_operator.fold import TaskFold
+from armonik_operator.fold import TaskFold, pinned_to
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, Reason
 from armonik_sdk.api.kinds import (
     Partition,
@@ -108,7 +108,7 @@ def plan(
 ) -> Plan:
     """Decide. Session and Partition are those of the names the Task resolves to, None when absent."""
     options = task_options(task, session, defaults)
-    pinned = fold.session or (task.status.session_uid if task.status else "")
+    pinned = pinned_to(task, fold)
     uid = pinned or (session.metadata.uid if session else "")
     total = task.spec.total
     if fold.finished(total) or (task.status and is_true(task.status.conditions, ConditionType.FINISHED)):

@@ -5,6 +5,7 @@ starts afresh. Streams: QUEUE (work queue), JOURNAL (what happened). Buckets: TA
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Self
 
 QUEUE: Final = "QUEUE"
@@ -115,6 +116,12 @@ def results_of_session(namespace: str, session: str) -> str:
 def results_of_task(namespace: str, session: str, task: str) -> str:
     """Keys in RESULTS of the runs of one Task."""
     return f"{namespace}.{session}.{task}.*"
+
+
+def run_before(keys: Iterable[str], index: int) -> int | None:
+    """First element of the run that holds an element, by the keys in RESULTS of its Task's runs."""
+    starts = (int(key.rsplit(".", 1)[1]) for key in keys)
+    return max((start for start in starts if start <= index), default=None)
 
 
 def bucket_stream(bucket: str) -> str:

@@ -15,6 +15,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from armonik_sdk.api.kinds.data import ObjectRef
+from armonik_sdk.api.messages import MAX_MESSAGE_BYTES
 from armonik_sdk.api.records import Record
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing, StoreUnavailable
@@ -251,3 +252,17 @@ async def expand(store: ObjectStore, record: Record) -> Record:
         return record
     whole = Record.model_validate_json(await store.get(record.manifest))
     return record.model_copy(update={name: getattr(whole, name) for name in BULKY} | {"manifest": None})
+
+
+async def slim(store: ObjectStore, record: Record, prefix: str) -> Record:
+    """The record as the journal can hold it: what is too long goes to an object below `prefix` (rule 15).
+
+    Raises:
+        StoreUnavailable: its manifest could not be written.
+    """
+    record = record.model_copy(update={"manifest": None})
+    whole = record.encode()
+    if len(whole) <= MAX_MESSAGE_BYTES:
+        return record
+    manifest = await store.put(f"{prefix}/manifest-{record.record_id}", whole)
+    return record.model_copy(update=dict.fromkeys(BULKY, ()) | {"manifest": manifest})
