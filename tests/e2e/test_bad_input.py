@@ -136,6 +136,7 @@ def test_what_is_missing_is_told_once_by_an_event(here: Space) -> None:
     here.delete("told")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("component", "reason"), [("nats", "QueueUnavailable"), ("s3", "StoreUnavailable")])
 def test_a_server_that_is_down_when_the_operator_starts(here: Space, component: str, reason: str) -> None:
     with stopped(component):

@@ -167,6 +167,7 @@ def test_helm_test_runs_a_task() -> None:
     assert f"{RELEASE}-selftest" not in {pod["metadata"]["name"] for pod in objects("pods", "-n", NAMESPACE)}
 
 
+@pytest.mark.alone
 def test_an_upgrade_keeps_running_work_and_renews_the_kinds(namespace: str) -> None:
     """The operator is replaced while a Task runs, and puts back what an old definition lacks."""
     apply(
@@ -204,6 +205,7 @@ def test_an_upgrade_keeps_running_work_and_renews_the_kinds(namespace: str) -> N
     assert status["elements"]["succeeded"] == 20
 
 
+@pytest.mark.alone
 def test_an_upgrade_brings_new_permissions_to_nats(namespace: str) -> None:
     """NATS reads its users once; an older file in the Secret is rendered anew and NATS started with it."""
     secret = ("secret", "armonik-nats", "--namespace", NAMESPACE)

@@ -19,7 +19,7 @@ from space import PARTITION, Space, space
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Record
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
 
 PODS = 2
 OUTAGE = 15.0

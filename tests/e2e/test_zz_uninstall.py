@@ -32,7 +32,7 @@ from release import (
     upgrade,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(900)]
 
 KINDS = ("sessions.armonik.io", "tasks.armonik.io", "partitions.armonik.io")
 KEPT, DOOMED = "uninstall-kept", "uninstall-doomed"
