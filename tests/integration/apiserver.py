@@ -134,15 +134,11 @@ class ApiServer:
             )
 
     def stop(self) -> None:
-        """Stop both, the apiserver first; nothing is left running."""
+        """Kill both, whose data is thrown away: asked to end, the apiserver waits for its watches."""
         for process in reversed(self._processes):
-            process.terminate()
+            process.kill()
         for process in reversed(self._processes):
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(timeout=20)
+            process.wait(timeout=30)
         self._processes.clear()
 
     def kubectl(self, *arguments: str, stdin: Any = None) -> subprocess.CompletedProcess[str]:

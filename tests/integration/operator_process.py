@@ -60,16 +60,17 @@ class Process:
             command = [sys.executable, "-m", "armonik_operator"]
             self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """End it as a lost node would; its Lease stays."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(timeout=30)
+        await asyncio.to_thread(self._process.wait, 30)
 
-    def stop(self) -> int:
+    async def stop(self) -> int:
+        """Not in the way of the test's loop, which carries the operator's last words to the store."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(timeout=30)
+        return await asyncio.to_thread(self._process.wait, 30)
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ async def operator(
     process = Process(environ, tmp_path / "operator.log")
     process.start()
     yield process
-    code = await asyncio.to_thread(process.stop)
+    code = await process.stop()
     assert code == 0, process.log.read_text()[-4000:]
 
 

@@ -75,7 +75,7 @@ async def test_many_elements_survive_a_restart_and_a_cancel(
     await until(kube, TASKS, "many", namespace, lambda o: o.get("status", {}).get("phase") == "Submitted")
     agent = FakeAgent(nats_client, namespace, S3Store(credentials))
     done = await agent.compute()
-    assert operator.stop() == 0
+    assert await operator.stop() == 0
     given_back = await kube.get(LEASES, "armonik-operator", namespace)
     assert given_back["spec"]["holderIdentity"] == ""
     done_as_well = await agent.compute()

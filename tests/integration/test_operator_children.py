@@ -162,14 +162,14 @@ async def test_children_survive_a_restart_and_are_made_once(
     await kube.create(TASKS, manifest("Task", "parent", session="demo"), namespace)
     parent = await agent.take()
     handed = f"{parent.message.task}.0.result"
-    assert operator.stop() == 0
+    assert await operator.stop() == 0
     group = await agent.group(parent, [owing(handed)])
     await agent.succeed(parent, delegated=[handed], children=(group,))
     operator.start()
     child = await until(kube, TASKS, group.name, namespace, lambda o: "status" in o)
     await agent.succeed(await agent.take())
     await finished(kube, group.name, namespace)
-    assert operator.stop() == 0
+    assert await operator.stop() == 0
     await kube.delete(TASKS, group.name, namespace)
     operator.start()
     ended = await finished(kube, "parent", namespace)
@@ -190,7 +190,7 @@ async def test_a_child_deleted_before_it_was_admitted_leaves_no_one_waiting(
     parent = await agent.take()
     handed = f"{parent.message.task}.0.result"
     group = await agent.group(parent, [owing(handed)])
-    operator.kill()
+    await operator.kill()
     await agent.succeed(parent, delegated=[handed], children=(group,))
     # As if the operator had died right after creating the child and its key.
     labels = {"armonik.io/parent": parent.message.task, "armonik.io/session": "demo"}

@@ -111,7 +111,7 @@ async def test_nats_that_is_away_at_the_start_is_told(
     operator: Process, agent: FakeAgent, kube: Kube, namespace: str, nats_server: NatsServer, demo: None
 ) -> None:
     await until(kube, SESSIONS, "demo", namespace, lambda o: "Ready" in conditions(o))
-    assert operator.stop() == 0
+    assert await operator.stop() == 0
     nats_server.stop()
     operator.start()
     await kube.create(TASKS, manifest("Task", "patient", session="late"), namespace)
