@@ -81,14 +81,18 @@ test-e2e: install ## Tests on the real cluster, with the chart installed
 	run "e2e and alone"
 
 .PHONY: bench
-bench: install ## How fast it is, from the real cluster: table, bench/out/results.json
+bench: install ## How fast it is, beside its peers, on the real cluster: table, bench/out (20 minutes)
 	@$(REACH)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 .PHONY: bench-smoke
-bench-smoke: install ## Whether the benchmarks work, in a minute
+bench-smoke: install ## Whether the benchmarks work, in a few minutes
 	@$(REACH)
 	$(BIN)/python -m bench --smoke --repetitions 2 $(BENCH_ARGS)
+
+.PHONY: bench-page
+bench-page: venv ## Put the results of the last `make bench` into docs/performance.md
+	@$(BIN)/python -m bench.page
 
 .PHONY: cluster-build
 cluster-build: ## Build what the local cluster needs into the cache (minutes, once)

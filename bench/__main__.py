@@ -3,63 +3,79 @@
 import argparse
 import asyncio
 import logging
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable
 
-from bench.armonik import ArmoniK, versions
-from bench.report import OUT, Sample, environment, summarise, table, write
-from bench.workloads import FULL, SMOKE, System, Workload
+from bench.cpu import ClusterCpu, tree
+from bench.peers import PEERS
+from bench.peers.remote import Remote
+from bench.plot import plot
+from bench.ratios import ratios
+from bench.report import OUT, environment, summarise, table, write
+from bench.run import Local, Run, Subject
+from bench.systems.armonik import NAME, PARTITION, ArmoniK, versions
+from bench.systems.job import IndexedJob
+from bench.systems.limits import LIMITS, Bare
+from bench.workloads import FULL, LARGE, SMOKE, Workload
 
 REPETITIONS = 5
+MINUTES = 22.0
 
 
-async def measure(systems: Sequence[System], workloads: Sequence[Workload], repetitions: int) -> list[Sample]:
-    """Every repetition takes each workload through each system, so that a disturbance meets all alike."""
-    samples: list[Sample] = []
-    for workload in workloads:
-        for system in systems:
-            print(f"warming: {workload.name}, {system.name}", flush=True)
-            await workload.warm(system)
-    for repetition in range(1, repetitions + 1):
-        for workload in workloads:
-            for system in systems:
-                found = await workload.measure(system)
-                for name, value in found.items():
-                    full = f"{workload.name}, {name}" if name else workload.name
-                    samples.append(Sample(full, system.name, workload.units[name], value))
-                told = ", ".join(f"{value:.4g} {workload.units[name]}" for name, value in found.items())
-                print(f"{repetition}/{repetitions}  {workload.name}, {system.name}: {told}", flush=True)
-    return samples
+async def bench(arguments: argparse.Namespace) -> int:
+    """All of it; 1 when we ourselves could not be measured."""
+    remotes = [Remote(peer, arguments.workers) for peer in PEERS]
 
+    def our_cpu() -> Callable[[], dict[str, float]]:
+        cluster = ClusterCpu(PARTITION)
+        return lambda: cluster.read() | {"client": tree(os.getpid(), [remote.pid for remote in remotes])}
 
-async def run(arguments: argparse.Namespace) -> None:
-    """All of it."""
-    workloads = [w for w in (SMOKE if arguments.smoke else FULL) if arguments.only in w.name]
-    systems: list[System] = [ArmoniK()]
-    about = environment(versions())
-    started: list[System] = []
-    try:
-        for system in systems:
-            started.append(system)
-            await system.start()
-        samples = await measure(systems, workloads, arguments.repetitions)
-    finally:
-        for system in started:
-            await system.stop()
-    results = summarise(samples)
+    subjects: list[Subject] = [Local(ArmoniK(arguments.workers), our_cpu), *remotes]
+    subjects += [Local(IndexedJob(arguments.workers)), Bare()]
+    run = Run(
+        [subject for subject in subjects if _wanted(subject.name, arguments.systems)],
+        [workload for workload in _workloads(arguments) if _wanted(workload.name, arguments.only)],
+        60 * arguments.minutes,
+    )
+    about = environment(versions()) | {"workers": arguments.workers, "smoke": arguments.smoke}
+    await run.all(arguments.repetitions)
+    results = summarise([*run.samples, *ratios(run.samples)])
     print(f"\n{table(results)}\n")
-    write(results, about)
-    print(f"written to {OUT}/results.json; where and with what: environment.json")
+    for name, reason in run.failed.items():
+        print(f"not measured to the end: {name}: {reason}")
+    peers = {part: version for remote in remotes for part, version in remote.versions.items()}
+    write(results, about | {"peers": peers, "failed": run.failed})
+    (OUT / "plot.svg").write_text(plot(results))
+    print(f"written to {OUT}: results.json, plot.svg, environment.json (where and with what)")
+    return 1 if NAME in run.failed else 0
 
 
-def main() -> None:
+def _workloads(arguments: argparse.Namespace) -> tuple[Workload, ...]:
+    if arguments.smoke:
+        return (*SMOKE, *(limit.short() for limit in LIMITS))
+    return (*FULL, *(LARGE if arguments.large else ()), *LIMITS)
+
+
+def _wanted(name: str, words: str) -> bool:
+    return any(word.strip().lower() in name.lower() for word in words.split(","))
+
+
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small: whether it works, not how fast")
+    parser.add_argument("--large", action="store_true", help="100,000 elements as well")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--only", default="", help="only workloads whose name contains this")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="begin no repetition that would end later"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="of every system")
+    parser.add_argument("--only", default="", help="workloads whose names contain one of these words: a,b")
+    parser.add_argument("--systems", default="", help="the same for systems")
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(run(parser.parse_args()))
+    return asyncio.run(bench(parser.parse_args()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

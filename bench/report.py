@@ -51,7 +51,7 @@ def table(results: Iterable[Result]) -> str:
     """The results as text."""
     head = ("workload", "system", "median", "min", "max", "unit", "n")
     rows = [
-        (r.workload, r.system, _number(r.median), _number(r.min), _number(r.max), r.unit, str(r.repetitions))
+        (r.workload, r.system, number(r.median), number(r.min), number(r.max), r.unit, str(r.repetitions))
         for r in results
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
@@ -67,7 +67,8 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join([line(head), line(tuple("-" * width for width in widths)), *map(line, rows)])
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, or all of a large one."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -1,11 +1,17 @@
-"""What is measured: workloads, and how a repetition becomes a number. Knows no system."""
+"""What is measured: workloads, and how a repetition becomes a number. Knows no system; standard library only.
+
+The peers' processes import this module as well, so the same lines take every system's time.
+"""
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+_BLOCK = random.Random(0).randbytes(1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,8 @@ class Work:
     """CPU time."""
     size: int = 8
     """Bytes of its result."""
+    payload: int = 0
+    """Bytes of its own input; without, elements have none."""
 
 
 class System(Protocol):
@@ -23,6 +31,8 @@ class System(Protocol):
 
     name: str
     workers: int
+    slow: bool
+    """Takes seconds for a task: it is given `few` tasks of those workloads that have such a number."""
 
     async def start(self) -> None:
         """Bring it up and wait until all workers serve."""
@@ -36,6 +46,15 @@ class System(Protocol):
     async def many(self, count: int, work: Work) -> None:
         """So many elements the way the system wants many to be given, until all results are here."""
 
+    async def fill(self, count: int, work: Work) -> None:
+        """Have so many elements done, their results where the system keeps them, for `collect`."""
+
+    async def collect(self) -> None:
+        """Bring all results of `fill` here; may be repeated."""
+
+    async def settle(self) -> None:
+        """After each repetition, in nobody's time: put away what it left behind."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -45,11 +64,27 @@ class Workload:
     count: int
     """Tasks or elements of one repetition."""
     work: Work = Work()
+    few: int = 0
+    """The same for slow systems, which skip the workload when it is 0."""
 
     @property
     def units(self) -> Mapping[str, str]:
         """Names of its numbers (appended to the workload's), with their units."""
         raise TypeError
+
+    @property
+    def costs(self) -> bool:
+        """Whether the CPU time of a repetition is told for each task or element."""
+        return False
+
+    @property
+    def of_systems(self) -> bool:
+        """Whether systems are measured with it, not only what they stand on."""
+        return True
+
+    def given(self, slow: bool) -> int:
+        """Tasks or elements that a system gets."""
+        return self.few if slow else self.count
 
     async def measure(self, system: System) -> dict[str, float]:
         """One repetition: a number for each of `units`."""
@@ -71,16 +106,11 @@ class Latency(Workload):
 
     async def measure(self, system: System) -> dict[str, float]:
         """From the call that submits to the result in hand."""
-        taken: list[float] = []
-        for _ in range(self.count):
-            start = time.perf_counter()
-            await system.one(self.work)
-            taken.append(1000 * (time.perf_counter() - start))
-        return {"p50": percentile(taken, 50), "p99": percentile(taken, 99)}
+        return _percentiles([await _timed(system, self.work) for _ in range(self.given(system.slow))])
 
     async def warm(self, system: System) -> None:
         """A few tasks."""
-        for _ in range(min(20, self.count)):
+        for _ in range(1 if system.slow else min(20, self.count)):
             await system.one(self.work)
 
 
@@ -92,29 +122,36 @@ class Rate(Workload):
 
     @property
     def units(self) -> Mapping[str, str]:
-        """One rate."""
-        return {"": "tasks/s"}
+        """One rate, and the latency under this load."""
+        return {"": "tasks/s", "p50": "ms", "p99": "ms"}
+
+    @property
+    def costs(self) -> bool:
+        """For each task."""
+        return True
 
     async def measure(self, system: System) -> dict[str, float]:
         """From the first call to the last result in hand."""
         start = time.perf_counter()
-        await self._run(system, self.count)
-        return {"": self.count / (time.perf_counter() - start)}
+        taken = await self._run(system, self.count)
+        return {"": self.count / (time.perf_counter() - start)} | _percentiles(taken)
 
     async def warm(self, system: System) -> None:
         """Some tasks."""
         await self._run(system, min(3 * self.in_flight, self.count))
 
-    async def _run(self, system: System, count: int) -> None:
+    async def _run(self, system: System, count: int) -> list[float]:
         numbers = iter(range(count))
+        taken: list[float] = []
 
-        async def work() -> None:
+        async def caller() -> None:
             for _ in numbers:
-                await system.one(self.work)
+                taken.append(await _timed(system, self.work))  # noqa: PERF401 - one list of all callers
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.in_flight):
-                group.create_task(work())
+                group.create_task(caller())
+        return taken
 
 
 @dataclass(frozen=True)
@@ -123,20 +160,50 @@ class Batch(Workload):
 
     @property
     def units(self) -> Mapping[str, str]:
-        """A rate; for busy elements the efficiency as well."""
-        return {"": "elements/s"} | ({"efficiency": "ratio"} if self.work.milliseconds else {})
+        """A rate; for busy elements the efficiency, for data the volume as well."""
+        busy = {"efficiency": "ratio"} if self.work.milliseconds else {}
+        return {"": "elements/s"} | busy | ({"volume": "MiB/s"} if self.work.payload else {})
+
+    @property
+    def costs(self) -> bool:
+        """For each element."""
+        return not self.few
 
     async def measure(self, system: System) -> dict[str, float]:
         """From the call that submits to the last result in hand."""
+        count = self.given(system.slow)
         start = time.perf_counter()
-        await system.many(self.count, self.work)
+        await system.many(count, self.work)
         taken = time.perf_counter() - start
-        ideal = self.count * self.work.milliseconds / 1000 / system.workers
-        return {"": self.count / taken} | ({"efficiency": ideal / taken} if ideal else {})
+        ideal = count * self.work.milliseconds / 1000 / system.workers
+        volume = count * (self.work.payload + self.work.size) / 2**20
+        found = {"": count / taken, "efficiency": ideal / taken, "volume": volume / taken}
+        return {name: found[name] for name in self.units}
 
     async def warm(self, system: System) -> None:
-        """A fifth of it."""
-        await system.many(max(1, self.count // 5), self.work)
+        """A part of it."""
+        await system.many(max(1, min(500, self.given(system.slow) // 5)), self.work)
+
+
+@dataclass(frozen=True)
+class Collect(Workload):
+    """The results of many elements that have ended."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """One rate."""
+        return {"": "results/s"}
+
+    async def measure(self, system: System) -> dict[str, float]:
+        """From the call that asks to the last result in hand."""
+        start = time.perf_counter()
+        await system.collect()
+        return {"": self.count / (time.perf_counter() - start)}
+
+    async def warm(self, system: System) -> None:
+        """Have the elements done, and collect them once."""
+        await system.fill(self.count, self.work)
+        await system.collect()
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -145,13 +212,50 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
+def data(size: int) -> bytes:
+    """So many bytes that no compression makes smaller."""
+    return (_BLOCK * (size // len(_BLOCK) + 1))[:size]
+
+
+def burn(milliseconds: float) -> None:
+    """Compute for so long. CPU time, not the clock's: a worker that has to share its core takes longer."""
+    end = time.thread_time() + milliseconds / 1000
+    while time.thread_time() < end:
+        pass
+
+
+async def _timed(system: System, work: Work) -> float:
+    start = time.perf_counter()
+    await system.one(work)
+    return 1000 * (time.perf_counter() - start)
+
+
+def _percentiles(taken: Sequence[float]) -> dict[str, float]:
+    return {"p50": percentile(taken, 50), "p99": percentile(taken, 99)}
+
+
+KIB, MIB = 1024, 1024 * 1024
 FULL: tuple[Workload, ...] = (
-    Latency("single task, sequential", 100),
+    Latency("single task, one at a time", 100, few=3),
     Rate("single tasks, 16 in flight", 400),
-    Batch("no-op, 2,000 elements", 2_000),
+    Batch("no-op, 20 elements", 20, few=20),
+    Batch("no-op, 1,000 elements", 1_000),
+    Batch("no-op, 10,000 elements", 10_000),
+    Batch("busy 1 ms, 2,000 elements", 2_000, Work(milliseconds=1)),
+    Batch("busy 100 ms, 40 elements", 40, Work(milliseconds=100), few=40),
+    Batch("data 10 KiB, 1,000 elements", 1_000, Work(size=10 * KIB, payload=10 * KIB)),
+    Batch("data 1 MiB, 32 elements", 32, Work(size=MIB, payload=MIB)),
+    Collect("collecting 10,000 results", 10_000),
 )
+LARGE: tuple[Workload, ...] = (Batch("no-op, 100,000 elements", 100_000),)
 SMOKE: tuple[Workload, ...] = (
-    Latency("single task, sequential", 10),
+    Latency("single task, one at a time", 10, few=1),
     Rate("single tasks, 16 in flight", 48),
+    Batch("no-op, 4 elements", 4, few=4),
     Batch("no-op, 200 elements", 200),
+    Batch("busy 1 ms, 200 elements", 200, Work(milliseconds=1)),
+    Batch("busy 100 ms, 4 elements", 4, Work(milliseconds=100), few=4),
+    Batch("data 10 KiB, 50 elements", 50, Work(size=10 * KIB, payload=10 * KIB)),
+    Batch("data 1 MiB, 4 elements", 4, Work(size=MIB, payload=MIB)),
+    Collect("collecting 200 results", 200),
 )

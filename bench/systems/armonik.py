@@ -3,15 +3,17 @@
 import json
 import os
 import subprocess
+from collections.abc import AsyncIterator
 from typing import Final
 
 from armonik_sdk.api.kinds import PartitionSpec, PodTemplate, WorkerContainer, WorkerPodSpec
-from armonik_sdk.client import Client, PartitionHandle, SessionHandle, TaskOptions
-from bench.workloads import Work
+from armonik_sdk.client import Client, PartitionHandle, SessionHandle, TaskHandle, TaskOptions
+from bench.workloads import Work, data
 
 IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", "localhost/armonik-worker-bench:dev")
 NAMESPACE: Final = os.environ.get("ARMONIK_BENCH_NAMESPACE", "default")
 PARTITION: Final = "bench"
+NAME: Final = "ArmoniK for Kubernetes"
 TIMEOUT: Final = 900.0
 """Seconds that anything may take."""
 
@@ -19,13 +21,15 @@ TIMEOUT: Final = 900.0
 class ArmoniK:
     """Durable as installed by default; workers of PyPI `armonik`, unchanged, one a pod."""
 
-    name = "ArmoniK for Kubernetes"
+    name = NAME
+    slow = False
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int) -> None:
         self.workers = workers
         self._client: Client
         self._partition: PartitionHandle
         self._session: SessionHandle
+        self._filled: TaskHandle
 
     async def start(self) -> None:
         """Make the partition and a session, and wait for the pods."""
@@ -47,24 +51,44 @@ class ArmoniK:
 
     async def one(self, work: Work) -> None:
         """A Task of one element."""
-        task = await self._session.submit(b"", options=_options(work))
+        task = await self._session.submit(data(work.payload), options=_options(work))
         await task.result(timeout=TIMEOUT)
 
     async def many(self, count: int, work: Work) -> None:
         """One Task of many elements."""
-        task = await self._session.submit(b"", count=count, options=_options(work))
-        got = 0
-        async for _ in task.results(timeout=TIMEOUT):
-            got += 1
-        if got != count:
-            raise AssertionError(f"{got} results of {count}")
+        await _drain(count, (await self._submit(count, work)).results(timeout=TIMEOUT))
+
+    async def fill(self, count: int, work: Work) -> None:
+        """One Task of many elements, until it has finished."""
+        self._filled = await self._submit(count, work)
+        await self._filled.wait(TIMEOUT)
+
+    async def collect(self) -> None:
+        """Its results, which lie in NATS and in the object store."""
+        await _drain(self._filled.total, self._filled.results(timeout=TIMEOUT))
+
+    async def settle(self) -> None:
+        """Everything is in the client's hands."""
+
+    async def _submit(self, count: int, work: Work) -> TaskHandle:
+        if work.payload:
+            return await self._session.submit(items=[data(work.payload)] * count, options=_options(work))
+        return await self._session.submit(b"", count=count, options=_options(work))
+
+
+async def _drain(count: int, results: AsyncIterator[tuple[int, bytes]]) -> None:
+    got = 0
+    async for _ in results:
+        got += 1
+    if got != count:
+        raise AssertionError(f"{got} results of {count}")
 
 
 def versions() -> dict[str, str]:
     """Of the cluster that kubectl reaches."""
     said = subprocess.run(["kubectl", "version", "-o", "json"], capture_output=True, text=True, check=True)
     pods = subprocess.run(
-        ["kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/part-of=armonik", "-o", "json"],
+        ["kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=armonik", "-o", "json"],
         capture_output=True,
         text=True,
         check=True,

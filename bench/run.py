@@ -1,0 +1,172 @@
+"""Measuring in turns: what one repetition is, which systems take part, what to do when one breaks."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bench.report import Sample
+from bench.workloads import System, Workload
+
+IDLE_SECONDS: Final = 5.0
+EVERYTHING: Final = "everything"
+"""The component whose CPU time is that of all the others together."""
+
+
+class SystemFailed(Exception):  # noqa: N818 - reads as what happened
+    """A system cannot be measured; the message says why. The others go on without it."""
+
+
+class Subject(Protocol):
+    """What can be measured."""
+
+    name: str
+
+    def takes(self, workload: Workload) -> bool:
+        """Whether it is given this workload."""
+
+    async def start(self) -> None:
+        """Bring it up."""
+
+    async def stop(self) -> None:
+        """Take it down."""
+
+    async def warm(self, workload: Workload) -> None:
+        """Once for each workload, not counted."""
+
+    async def measure(self, workload: Workload) -> dict[str, float]:
+        """One repetition."""
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds so far, by component; empty when not told."""
+
+
+class Local:
+    """A system that this process itself gives its work to."""
+
+    def __init__(
+        self, system: System, cpu: Callable[[], Callable[[], dict[str, float]]] | None = None
+    ) -> None:
+        self.name = system.name
+        self._system = system
+        self._make = cpu
+        self._cpu: Callable[[], dict[str, float]] | None = None
+
+    def takes(self, workload: Workload) -> bool:
+        """All that a system can do, and can end in reasonable time."""
+        return workload.of_systems and workload.given(self._system.slow) > 0
+
+    async def start(self) -> None:
+        """Bring it up, and find its components."""
+        await self._system.start()
+        self._cpu = self._make() if self._make else None
+
+    async def stop(self) -> None:
+        """Take it down."""
+        await self._system.stop()
+
+    async def warm(self, workload: Workload) -> None:
+        """Here."""
+        await workload.warm(self._system)
+        await self._system.settle()
+
+    async def measure(self, workload: Workload) -> dict[str, float]:
+        """Here."""
+        found = await workload.measure(self._system)
+        await self._system.settle()
+        return found
+
+    def cpu(self) -> dict[str, float]:
+        """By component."""
+        return self._cpu() if self._cpu else {}
+
+
+@dataclass
+class Run:
+    """A run of the benchmarks, and what came of it."""
+
+    subjects: Sequence[Subject]
+    workloads: Sequence[Workload]
+    seconds: float
+    """No repetition is begun that would probably end later than this."""
+    samples: list[Sample] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why a system is missing, by its name."""
+
+    async def all(self, repetitions: int) -> None:
+        """Start, warm, measure, stop."""
+        begun = time.monotonic()
+        started: list[Subject] = []
+        try:
+            for subject in self.subjects:
+                started.append(subject)
+                await self._with(subject, subject.start)
+            for workload in self.workloads:
+                for subject in self._takers(workload):
+                    print(f"warming: {workload.name}, {subject.name}", flush=True)
+                    await self._with(subject, lambda s=subject, w=workload: s.warm(w))  # type: ignore[misc]
+            longest = 0.0
+            for repetition in range(1, repetitions + 1):
+                now = time.monotonic()
+                if now - begun + longest > self.seconds:
+                    print(f"stopping after {repetition - 1} repetitions: another would take too long")
+                    break
+                await self._repetition(f"{repetition}/{repetitions}")
+                longest = max(longest, time.monotonic() - now)
+        finally:
+            for subject in started:
+                await self._with(subject, subject.stop)
+
+    async def _repetition(self, label: str) -> None:
+        """Each workload through each system, so that a disturbance meets all alike."""
+        await self._idle()
+        for workload in self.workloads:
+            for subject in self._takers(workload):
+                await self._with(subject, lambda s=subject, w=workload: self._one(label, s, w))  # type: ignore[misc]
+
+    async def _one(self, label: str, subject: Subject, workload: Workload) -> None:
+        before = subject.cpu() if workload.costs else {}
+        found = await subject.measure(workload)
+        costs = used(before, subject.cpu()) if workload.costs else {}
+        for name, value in found.items():
+            full = f"{workload.name}, {name}" if name else workload.name
+            self.samples.append(Sample(full, subject.name, workload.units[name], value))
+        for component, seconds in costs.items():
+            who = f"{subject.name}: {component}"
+            cost = 1000 * seconds / workload.count
+            self.samples.append(Sample(f"{workload.name}, CPU", who, "CPU-ms/element", cost))
+        told = ", ".join(f"{value:.4g} {workload.units[name]}" for name, value in found.items())
+        if EVERYTHING in costs:
+            told += f", {1000 * costs[EVERYTHING] / workload.count:.2g} CPU-ms each"
+        print(f"{label}  {workload.name}, {subject.name}: {told}", flush=True)
+
+    async def _idle(self) -> None:
+        """What each system costs while nobody asks anything of it."""
+        before = {subject.name: subject.cpu() for subject in self._left()}
+        await asyncio.sleep(IDLE_SECONDS)
+        for subject in self._left():
+            for component, seconds in used(before[subject.name], subject.cpu()).items():
+                who = subject.name if component == EVERYTHING else f"{subject.name}: {component}"
+                self.samples.append(Sample("idle", who, "CPU-ms/s", 1000 * seconds / IDLE_SECONDS))
+
+    async def _with(self, subject: Subject, what: Callable[[], object]) -> None:
+        if subject.name in self.failed:
+            return
+        try:
+            await what()  # type: ignore[misc]
+        except SystemFailed as failed:
+            self.failed[subject.name] = str(failed)
+            print(f"without {subject.name} from here on: {failed}", flush=True)
+
+    def _left(self) -> list[Subject]:
+        return [subject for subject in self.subjects if subject.name not in self.failed]
+
+    def _takers(self, workload: Workload) -> list[Subject]:
+        return [subject for subject in self._left() if subject.takes(workload)]
+
+
+def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Seconds between two readings, by component and for everything; without components that came or went."""
+    found = {component: after[component] - value for component, value in before.items() if component in after}
+    return found | {EVERYTHING: sum(found.values())} if found else {}
