@@ -55,11 +55,12 @@ def body(results: list[Result], about: Mapping[str, Any]) -> str:
 def _where(about: Mapping[str, Any]) -> str:
     peers = ", ".join(f"{part} {version}" for part, version in dict(about.get("peers") or {}).items())
     versions = dict(about.get("versions") or {})
+    machine = f"{about.get('cpu')}, {about.get('cores')} cores, {about.get('memoryGiB')} GiB"
     return (
-        f"{about.get('time')}, commit {about.get('commit')}: {about.get('cpu')}, {about.get('cores')} cores, "
-        f"{about.get('memoryGiB')} GiB, Linux {about.get('kernel')}, Kubernetes {versions.get('kubernetes')}, "
-        f"{about.get('workers')} workers of each system; {peers}. Load before: {about.get('loadBefore')}.\n"
-        "Medians, with minimum and maximum in brackets.\n\n![The same as bars](performance.svg)"
+        f"{about.get('time')}, commit {about.get('commit')}. {machine}, Linux {about.get('kernel')}, "
+        f"Kubernetes {versions.get('kubernetes')}; {about.get('workers')} workers of each system; {peers}. "
+        f"Load before: {about.get('loadBefore')}. Medians, with minimum and maximum in brackets.\n\n"
+        "![The same as bars](performance.svg)"
     )
 
 

@@ -14,7 +14,8 @@ def plot(results: Iterable[Result]) -> str:
     """An SVG; bare limits, CPU times and ratios are left to the table."""
     panels: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        if not result.unit.startswith(("CPU", "ratio")) and result.system != "bare":
+        limits = result.system == "bare" or " / " in result.workload
+        if not limits and not result.unit.startswith("CPU"):
             panels.setdefault((result.workload, result.unit), []).append(result)
     systems = list(dict.fromkeys(result.system for panel in panels.values() for result in panel))
     lines: list[str] = []

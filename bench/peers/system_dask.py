@@ -14,7 +14,7 @@ from bench.workloads import Work, data
 
 
 class Peer:
-    """As its documentation sets up a cluster by hand: `dask scheduler`, `dask worker`; quicker than a LocalCluster."""
+    """As its documentation does by hand: `dask scheduler`, `dask worker`; quicker than a LocalCluster."""
 
     name: Final = "Dask distributed"
     slow: Final = False

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from bench.__main__ import measure
 from bench.report import Sample, summarise, table, write
-from bench.workloads import FULL, SMOKE, Batch, Latency, Rate, Work, Workload, percentile
+from bench.run import Local, Run
+from bench.workloads import FULL, SMOKE, Batch, Collect, Latency, Rate, Work, Workload, data, percentile
 
 
 class Counting:
@@ -19,9 +20,10 @@ class Counting:
 
     name = "counting"
     workers = 2
+    slow = False
 
     def __init__(self) -> None:
-        self.done = self.running = self.most = 0
+        self.done = self.running = self.most = self.filled = 0
 
     async def start(self) -> None:
         pass
@@ -38,6 +40,15 @@ class Counting:
 
     async def many(self, count: int, work: Work) -> None:
         self.done += count
+
+    async def fill(self, count: int, work: Work) -> None:
+        self.filled = count
+
+    async def collect(self) -> None:
+        self.done += self.filled
+
+    async def settle(self) -> None:
+        pass
 
 
 def test_repetitions_become_a_median_with_its_spread() -> None:
@@ -72,16 +83,39 @@ async def test_a_rate_keeps_so_many_in_flight() -> None:
     assert (system.done, system.most) == (40, 4)
 
 
+async def test_collecting_takes_what_was_made_before_and_may_be_repeated() -> None:
+    system = Counting()
+    workload = Collect("collect", 10)
+    await workload.warm(system)
+    assert system.done == 10
+    await workload.measure(system)
+    assert system.done == 20
+
+
+@given(st.integers(0, 3 * 2**20))
+def test_data_has_the_size_that_was_asked_for(size: int) -> None:
+    assert len(data(size)) == size
+
+
+def test_data_cannot_be_compressed() -> None:
+    assert len(zlib.compress(data(10_000))) > 9_900
+
+
 async def test_busy_elements_have_an_efficiency() -> None:
     found = await Batch("busy", 10, Work(milliseconds=1)).measure(Counting())
     assert set(found) == {"", "efficiency"}
 
 
 @pytest.mark.parametrize("workloads", [FULL, SMOKE])
-async def test_every_workload_gives_every_number_in_every_repetition(workloads: tuple[Workload, ...]) -> None:
-    samples = await measure([Counting()], workloads, 2)
-    assert {result.repetitions for result in summarise(samples)} == {2}
-    assert len(summarise(samples)) == sum(len(workload.units) for workload in workloads)
+async def test_every_workload_gives_every_number_in_every_repetition(
+    workloads: tuple[Workload, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.run.IDLE_SECONDS", 0.001)
+    run = Run([Local(Counting())], workloads, 60)
+    await run.all(2)
+    results = summarise(run.samples)
+    assert {result.repetitions for result in results} == {2}
+    assert len(results) == sum(len(workload.units) for workload in workloads)
 
 
 async def test_latencies_are_taken_one_after_the_other() -> None:
