@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+from armonik_sdk.client import ClientError
 from bench.report import Sample
 from bench.workloads import System, Workload
+
+T = TypeVar("T")
 
 IDLE_SECONDS: Final = 5.0
 EVERYTHING: Final = "everything"
@@ -59,27 +62,34 @@ class Local:
 
     async def start(self) -> None:
         """Bring it up, and find its components."""
-        await self._system.start()
+        await _tried(self._system.start())
         self._cpu = self._make() if self._make else None
 
     async def stop(self) -> None:
         """Take it down."""
-        await self._system.stop()
+        await _tried(self._system.stop())
 
     async def warm(self, workload: Workload) -> None:
-        """Here."""
-        await workload.warm(self._system)
-        await self._system.settle()
+        """In this process."""
+        await _tried(workload.warm(self._system))
+        await _tried(self._system.settle())
 
     async def measure(self, workload: Workload) -> dict[str, float]:
-        """Here."""
-        found = await workload.measure(self._system)
-        await self._system.settle()
+        """In this process."""
+        found = await _tried(workload.measure(self._system))
+        await _tried(self._system.settle())
         return found
 
     def cpu(self) -> dict[str, float]:
         """By component."""
         return self._cpu() if self._cpu else {}
+
+
+async def _tried(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except (ClientError, AssertionError, TimeoutError) as error:
+        raise SystemFailed(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass
@@ -116,7 +126,7 @@ class Run:
                 longest = max(longest, time.monotonic() - now)
         finally:
             for subject in started:
-                await self._with(subject, subject.stop)
+                self.failed |= await self._end(subject)
 
     async def _repetition(self, label: str) -> None:
         """Each workload through each system, so that a disturbance meets all alike."""
@@ -150,14 +160,22 @@ class Run:
                 who = subject.name if component == EVERYTHING else f"{subject.name}: {component}"
                 self.samples.append(Sample("idle", who, "CPU-ms/s", 1000 * seconds / IDLE_SECONDS))
 
-    async def _with(self, subject: Subject, what: Callable[[], object]) -> None:
+    async def _with(self, subject: Subject, what: Callable[[], Awaitable[None]]) -> None:
         if subject.name in self.failed:
             return
         try:
-            await what()  # type: ignore[misc]
+            await what()
         except SystemFailed as failed:
             self.failed[subject.name] = str(failed)
             print(f"without {subject.name} from here on: {failed}", flush=True)
+
+    async def _end(self, subject: Subject) -> dict[str, str]:
+        """Also of one that broke: what can be taken down is."""
+        try:
+            await subject.stop()
+        except SystemFailed as failed:
+            return {subject.name: self.failed.get(subject.name, f"taking it down: {failed}")}
+        return {}
 
     def _left(self) -> list[Subject]:
         return [subject for subject in self.subjects if subject.name not in self.failed]

@@ -14,7 +14,7 @@ IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", "localhost/armonik-worker-b
 NAMESPACE: Final = os.environ.get("ARMONIK_BENCH_NAMESPACE", "default")
 PARTITION: Final = "bench"
 NAME: Final = "ArmoniK for Kubernetes"
-TIMEOUT: Final = 900.0
+TIMEOUT: Final = 400.0
 """Seconds that anything may take."""
 
 

@@ -15,7 +15,9 @@ from bench.peers.remote import Remote
 from bench.run import Local, Run, SystemFailed, used
 from bench.systems.job import IndexedJob, manifest
 from bench.systems.limits import CALL, LIMITS, Bare
-from bench.workloads import FULL, LARGE, SMOKE, Batch, Workload
+from bench.workloads import FULL, LARGE, SMOKE, Batch, Work, Workload
+
+from armonik_sdk.client import WaitTimeout
 
 
 class Fake:
@@ -63,7 +65,23 @@ async def test_a_system_that_breaks_is_left_out_and_named_and_the_others_go_on()
     await run.all(5)
     assert run.failed == {"broken": "fell over"}
     assert (broken.measured, well.measured) == (3, 10)
-    assert well.stopped
+    assert (broken.stopped, well.stopped) == (True, True)
+
+
+async def test_a_system_of_this_process_that_answers_too_late_is_left_out_as_well() -> None:
+    class Late(IndexedJob):
+        async def start(self) -> None:
+            pass
+
+        async def stop(self) -> None:
+            raise AssertionError("cannot be taken down either")
+
+        async def many(self, count: int, work: Work) -> None:
+            raise WaitTimeout("not in time")
+
+    run = Run([Local(Late(2))], [Batch("a", 4, few=4)], 60)
+    await run.all(1)
+    assert run.failed == {"Indexed Job": "WaitTimeout: not in time"}
 
 
 async def test_systems_take_turns_within_a_repetition() -> None:
