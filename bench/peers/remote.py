@@ -11,7 +11,7 @@ from bench.cpu import tree
 from bench.peers import Peer
 from bench.peers.environment import install, python
 from bench.report import OUT
-from bench.run import SystemFailed
+from bench.run import EVERYTHING, SystemFailed
 from bench.workloads import Workload
 
 ROOT: Final = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ class Remote:
 
     def cpu(self) -> dict[str, float]:
         """Its client, scheduler, brokers and workers: they are all children of its process."""
-        return {"processes": tree(self.pid)} if self.pid else {}
+        return {EVERYTHING: tree(self.pid)} if self.pid else {}
 
     async def _ask(self, seconds: float, **request: str) -> Any:
         process = self._process
