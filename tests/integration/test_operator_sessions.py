@@ -94,7 +94,7 @@ async def test_a_purge_removes_the_data_and_a_restart_does_not_bring_it_back(
     assert purged["status"]["phase"] == "Purged"
     assert await traces(servers, credentials, namespace, uid) == {}
 
-    assert await asyncio.to_thread(operator.stop) == 0
+    assert await operator.stop() == 0
     operator.start()
     await kube.create(TASKS, manifest("Task", "late", session="demo"), namespace)
     await until(kube, TASKS, "late", namespace, lambda o: bool(conditions(o)))
@@ -139,7 +139,7 @@ async def test_a_deletion_survives_an_outage_and_a_restart_half_way(
     assert told["status"]["phase"] == "Deleting"
     await until(kube, SESSIONS, "demo", namespace, lambda o: conditions(o)["Deleting"] == "DeletingData")
     await absent(kube, TASKS, namespace)
-    await asyncio.to_thread(operator.kill)
+    await operator.kill()
     assert set(await traces(servers, credentials, namespace, uid)) >= {"objects"}
     await store_proxy.mend()
     operator.start()
@@ -159,7 +159,7 @@ async def test_a_task_deleted_while_nobody_watched_leaves_no_trace_but_its_resul
     uid = await computed(kube, namespace, nats_client, store)
     task = (await kube.get(TASKS, "one", namespace))["metadata"]["uid"]
     assert await servers.inventory.get(inventory_key(namespace, task)) is not None
-    assert await asyncio.to_thread(operator.stop) == 0
+    assert await operator.stop() == 0
     await kube.delete(TASKS, "one", namespace)
     operator.start()
     async with asyncio.timeout(60):
@@ -172,7 +172,7 @@ async def test_a_task_deleted_while_nobody_watched_leaves_no_trace_but_its_resul
 async def test_a_store_that_is_down_at_the_start_is_told_by_condition_and_event(
     operator: Process, kube: Kube, namespace: str, store_proxy: Proxy
 ) -> None:
-    await asyncio.to_thread(operator.kill)
+    await operator.kill()
     await store_proxy.cut()
     await kube.create(SESSIONS, manifest("Session", "demo", partitions=["default"]), namespace)
     await kube.create(TASKS, manifest("Task", "one", session="demo"), namespace)

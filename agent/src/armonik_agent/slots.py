@@ -39,7 +39,8 @@ class Pace:
         self._left -= 1
         self._ended += 1
         self._seconds += seconds
-        self._slots.tell()
+        if self._slots.due <= 0:  # else whoever waits to fetch has slept too short at worst, and looks again
+            self._slots.tell()
 
     @property
     def until_free(self) -> float:
