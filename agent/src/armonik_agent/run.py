@@ -21,7 +21,16 @@ from armonik_agent.lease import Renewal
 from armonik_agent.outputs import Ended, by_name, collect, group_children
 from armonik_agent.site import Site
 from armonik_agent.slots import Pace, either
-from armonik_agent.transitions import Change, cancelled, charge, executions_of, released, shorten
+from armonik_agent.transitions import (
+    Change,
+    asked_to_cancel,
+    cancelled,
+    charge,
+    executions_of,
+    progressed,
+    released,
+    shorten,
+)
 from armonik_agent.verdict import Ending, Verdict, of_failure, of_reply
 from armonik_agent.worker import WORKER_SECONDS, Call
 from armonik_agent.worker_api import Execution
@@ -240,6 +249,7 @@ class RunWork:
         if self._stop is Stop.DRAIN:
             return
         if self._stop is None:
+            self._buffer.add(Change())  # the head names what has ended; there is a commit to make of it
             await self._buffer.commit()
         elif self._stop is Stop.CANCEL:
             await self.finish()
@@ -274,13 +284,20 @@ class RunWork:
                     self._interrupt(Stop.CANCEL)
                     return
                 await self._committer.refresh()
+                await self._heed_note()
             except (QueueUnavailable, StoreUnavailable) as error:
                 log.info("desired state not read: %s", error)
             except Fenced:
                 self._interrupt(Stop.FENCED)
                 return
-            if self._current is not None and self._current in Ranges.parse(self._committer.head.cancel):
-                self._interrupt(None)
+
+    async def _heed_note(self) -> None:
+        """End the elements that an operator's note names; the others go on."""
+        head = self._committer.head
+        if self._current is not None and self._current in Ranges.parse(head.cancel):
+            self._interrupt(None)
+        elif asked_to_cancel(head):
+            await self._committer.append(lambda head: progressed(head, Change(running=head.running)))
 
     async def _complete(self, execution: Execution, seconds: float) -> Verdict:
         """Keep what the element produced; the verdict, should its files have gone meanwhile."""

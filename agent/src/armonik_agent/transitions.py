@@ -89,7 +89,7 @@ def dispatched(head: Record, me: Owner, cause: Cause, retries: Callable[[int], i
     Returns:
         `Dispatched`, or `Done` when nothing is left to be run.
     """
-    base = _without(head, _asked_to_cancel(head))
+    base = _without(head, asked_to_cancel(head))
     takeovers = head.takeovers + (cause is Cause.UNEXPLAINED)
     if cause is Cause.UNEXPLAINED and takeovers > MAX_TAKEOVERS:
         text = f"taken over {takeovers} times without a known cause"
@@ -127,7 +127,7 @@ def progressed(head: Record, change: Change) -> Record:
 
     An operator's `CancelRequested` stands before it in the journal, so the elements it names end Cancelled.
     """
-    base = _with(_without(head, _asked_to_cancel(head)), change)
+    base = _with(_without(head, asked_to_cancel(head)), change)
     if not base.remaining:
         return _next(base, RecordKind.DONE, running=None)
     return _next(base, RecordKind.PROGRESS, running=change.running)
@@ -143,7 +143,7 @@ def released(head: Record, change: Change, not_before: float = 0.0) -> Record:
 
 def cancelled(head: Record, change: Change | None = None) -> Record:
     """All that has not ended ends Cancelled."""
-    base = _with(_without(head, _asked_to_cancel(head)), change or Change())
+    base = _with(_without(head, asked_to_cancel(head)), change or Change())
     return _next(_without(base, base.remaining), RecordKind.CANCELLED, running=None)
 
 
@@ -168,7 +168,8 @@ def _charged(head: Record) -> int | None:
     return remaining[0] if len(remaining) == 1 else None
 
 
-def _asked_to_cancel(head: Record) -> tuple[int, ...]:
+def asked_to_cancel(head: Record) -> tuple[int, ...]:
+    """Elements that have not ended and that an operator's note names."""
     named = Ranges.parse(head.cancel)
     return tuple(index for index in head.remaining if index in named)
 

@@ -3,15 +3,15 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from armonik_operator.children import Children
 from armonik_operator.fold import LISTED, TaskFold
+from armonik_operator.reconcile.cancel import BY_REQUEST, cancelled, without
 from armonik_operator.reconcile.task import Cancel
 from armonik_operator.results import ResultBook
 from armonik_operator.state import Gone, Received, Servers
-from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import Task
 from armonik_sdk.api.names import (
     JOURNAL,
@@ -22,7 +22,7 @@ from armonik_sdk.api.names import (
     queue_of_task,
 )
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import Control, DesiredState, Outcome, OutcomeKind, Record, RecordKind
+from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
 from armonik_sdk.dataplane.errors import Conflict
 from armonik_sdk.dataplane.journal import Head
 from armonik_sdk.dataplane.kv import put_control
@@ -70,7 +70,47 @@ class Ending:
                 state=DesiredState.CANCELLED, generation=task.metadata.generation, at=time.time()
             )
             await put_control(self._servers.control, control_key(namespace, uid), wanted)
-        for start, end in fold.submitted.complement(task.spec.total).spans:
+        await self._end_unqueued(task, session_uid, fold.submitted.complement(task.spec.total), why)
+        return await self._end_runs(namespace, session_uid, uid, fold, much, why)
+
+    async def end_elements(
+        self, task: Task, fold: TaskFold, session_uid: str, indexes: Ranges
+    ) -> float | None:
+        """Cancel some elements while the others go on; when to look again, None when all of them have ended.
+
+        A run keeps its owner, and its message, unless nothing of it is left.
+        """
+        namespace, uid = task.metadata.namespace or "", task.metadata.uid
+        await self._end_unqueued(task, session_uid, indexes - fold.submitted, BY_REQUEST)
+        left = noted = False
+        for known in list(fold.open_runs):
+            if not indexes & Ranges.of([(known.start, known.end)]):
+                continue
+            run = RunId(namespace, session_uid, uid, known.start)
+            head = await self._servers.journal.head(run)
+            if head is None:  # purged with its session
+                fold.forget_run(known.start)
+                continue
+            if head.record.kind.terminal:
+                await self._take(Received(run, head.record, head.sequence, head.time))
+                continue
+            record = await self._without(run, head, indexes, BY_REQUEST)
+            if record is None:
+                left = left or bool(Ranges.indexes(head.record.remaining) & indexes)
+                continue
+            ended = await self.append(run, record, head)
+            noted = noted or (ended and record.kind is RecordKind.CANCEL_REQUESTED)
+            left = left or not ended or record.kind is RecordKind.CANCEL_REQUESTED
+            if ended and record.kind.terminal:
+                await purge(self._servers.client, run.queued)
+        if noted:  # after the notes: it makes their owners read them now, not at their next look
+            told = Control(state=DesiredState.RUNNING, generation=task.metadata.generation, at=time.time())
+            await put_control(self._servers.control, control_key(namespace, uid), told)
+        return AGAIN if left else None
+
+    async def _end_unqueued(self, task: Task, session_uid: str, indexes: Ranges, why: str) -> None:
+        """End elements that belong to no run: as runs that were never queued."""
+        for start, end in indexes.spans:
             record = Record(
                 record_id=secrets.token_hex(8),
                 kind=RecordKind.CANCELLED,
@@ -78,10 +118,26 @@ class Ending:
                 end=end,
                 n=1,
                 task_name=task.metadata.name,
-                outcomes=_cancelled(range(start, end), why) if end - start <= LISTED else (),
+                outcomes=cancelled(range(start, end), why) if end - start <= LISTED else (),
             )
-            await self.append_first(RunId(namespace, session_uid, uid, start), record)
-        return await self._end_runs(namespace, session_uid, uid, fold, much, why)
+            run = RunId(task.metadata.namespace or "", session_uid, task.metadata.uid, start)
+            await self.append_first(run, record)
+
+    async def _without(self, run: RunId, head: Head, indexes: Ranges, why: str) -> Record | None:
+        """The successor of an open run's head that brings these elements nearer to their end, if any."""
+        record = await expand(self._servers.objects, head.record)
+        asked = Ranges.indexes(record.remaining) & indexes
+        noted = bool(asked) and asked.issubset(Ranges.parse(record.cancel))
+        overdue = record.kind.owned and noted and self._overdue(run, head)
+        return without(record, indexes, why, overdue=overdue)
+
+    def _overdue(self, run: RunId, head: Head) -> bool:
+        """Whether the owner has had its time, by this process's clock: no two are compared (rule 22)."""
+        since = self._noted.setdefault((run, head.sequence), time.monotonic())
+        if time.monotonic() - since < GRACE:
+            return False
+        del self._noted[run, head.sequence]
+        return True
 
     async def remove_task(self, uid: str, gone: Gone, fold: TaskFold) -> float | None:
         """Remove the traces of a deleted Task; its committed results stay. None when it is done."""
@@ -166,34 +222,7 @@ class Ending:
 
     async def _end_run(self, run: RunId, head: Head, why: str) -> bool:
         """One step towards the end of a run; True when its head is terminal now."""
-        owned = head.record.kind.owned
-        noted = head.record.kind is RecordKind.CANCEL_REQUESTED
-        if noted:  # by this process's own clock: no two clocks are compared (protocol rule 22)
-            since = self._noted.setdefault((run, head.sequence), time.monotonic())
-            if time.monotonic() - since < GRACE:
-                return False
-            del self._noted[run, head.sequence]
-        record = await expand(self._servers.objects, head.record)
-        changes: dict[str, object] = {"record_id": secrets.token_hex(8)}
-        if owned and not noted:
-            changes["kind"] = RecordKind.CANCEL_REQUESTED
-            changes["cancel"] = str(Ranges.indexes(record.remaining))
-        else:
-            outcomes = (*record.outcomes, *_cancelled(record.remaining, why))
-            changes["kind"] = RecordKind.CANCELLED
-            changes["outcomes"] = tuple(sorted(outcomes, key=lambda outcome: outcome.index))
-        record = record.model_copy(update=changes)
+        record = await self._without(run, head, Ranges.of([(head.record.start, head.record.end)]), why)
+        if record is None:
+            return False
         return await self.append(run, record, head) and record.kind.terminal
-
-
-def _cancelled(indexes: Iterable[int], why: str) -> tuple[Outcome, ...]:
-    return tuple(
-        Outcome(
-            index=index,
-            kind=OutcomeKind.CANCELLED,
-            attempts=0,
-            reason=FailureReason.CANCELLED,
-            message=why,
-        )
-        for index in indexes
-    )

@@ -70,6 +70,8 @@ class TaskFold:
         self.single = Single()
         self.session = ""
         """UID of the Session; in the records' subjects."""
+        self.admitted = False
+        """Whether a run was queued once. One that ended before that names no Partition."""
         self._outcomes: dict[OutcomeKind, SpanSet] = {}
         self._ended = SpanSet()
         self._covered = SpanSet()
@@ -167,6 +169,7 @@ class TaskFold:
         self._replace(known, head)
         if record.start == 0:
             self._keep_single(record, fresh.get(0), time)
+        self.admitted = self.admitted or bool(record.partition)
         self.sequence = max(self.sequence, sequence)
         self.first = self.first or sequence
         return True

@@ -61,7 +61,7 @@ class Quota:
         self._granted &= self._state.tasks.keys()
         for uid, task in self._state.tasks.items():
             fold = self._state.folds.get(uid)
-            inside = uid in self._granted or (fold is not None and bool(fold.runs))
+            inside = uid in self._granted or (fold is not None and fold.admitted)
             if task.metadata.namespace == namespace and inside:
                 used += task.spec.total - (len(fold.ended) if fold is not None else 0)
         return used

@@ -128,7 +128,7 @@ class TaskWorker:
         elif covered:
             self._dependents.keep(uid, ())
         made = plan(task, session, partition, readiness, fold, defaults)
-        if made.submit and not fold.runs and (full := await self._quota.refusal(task)) is not None:
+        if made.submit and not fold.admitted and (full := await self._quota.refusal(task)) is not None:
             made = replace(made, refusal=full, submit=())
         again = await self._carry_out(task, session, made, fold)
         if made.refusal is not None:
@@ -153,21 +153,26 @@ class TaskWorker:
         uid = task.metadata.uid
         if session is None or (made.refusal is not None and not made.session_uid):
             return None
+        later = None
+        if made.end:
+            await self._inventory(task, made.session_uid, fold)
+            later = await self._ending.end_elements(task, fold, made.session_uid, made.end)
         if made.cancel is not Cancel.NOTHING:
             await self._inventory(task, made.session_uid, fold)
-            return await self._ending.end_task(task, fold, made.session_uid, made.cancel, made.why)
+            again = await self._ending.end_task(task, fold, made.session_uid, made.cancel, made.why)
+            return later if again is None else again
         if made.abort:
             await self._inventory(task, made.session_uid, fold)
             for span, message in made.abort:
                 await self._abort(task, made, span, message)
-        again = self._state.republish.pop(uid, set())
+        starts = self._state.republish.pop(uid, set())
         if made.resume:
-            again |= {run.start for run in fold.open_runs if run.kind is RecordKind.PAUSED}
-        again |= {run.start for run in fold.open_runs if run.epoch < self._state.life.fence}
+            starts |= {run.start for run in fold.open_runs if run.kind is RecordKind.PAUSED}
+        starts |= {run.start for run in fold.open_runs if run.epoch < self._state.life.fence}
         try:
-            await self._queue_again(task, made, again, resume=made.resume)
+            await self._queue_again(task, made, starts, resume=made.resume)
         except BaseException:
-            self._state.republish.setdefault(uid, set()).update(again)
+            self._state.republish.setdefault(uid, set()).update(starts)
             raise
         if made.submit:
             async with asyncio.TaskGroup() as group:
@@ -175,7 +180,7 @@ class TaskWorker:
                 prepared = group.create_task(self._preparer.prepare(task, made.session_uid, made.submit))
             inputs = prepared.result()
             await _all(self._submit(task, made, span, inputs) for span in made.submit)
-        return None
+        return later
 
     async def _submit(self, task: Task, made: Plan, span: Span, inputs: Inputs) -> None:
         run = self._run(task, made.session_uid, span[0])
@@ -255,6 +260,7 @@ class TaskWorker:
                 for index in range(*part)
             )
             record = self._record(task, made, part, RecordKind.DONE, outcomes)
+            record = record.model_copy(update={"partition": ""})  # it was never queued there
             await self._ending.append_first(self._run(task, made.session_uid, at), record)
 
     async def _inventory(self, task: Task, session_uid: str, fold: TaskFold) -> None:

@@ -1,11 +1,12 @@
 """What shall happen to a Task. Pure: nothing here does I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
 from armonik_operator.cut import cut, run_size
 from armonik_operator.fold import TaskFold, pinned_to
+from armonik_operator.reconcile.cancel import BY_REQUEST
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, Reason
 from armonik_sdk.api.kinds import (
     Partition,
@@ -91,6 +92,8 @@ class Plan:
     """End open runs, and all elements that belong to none."""
     why: str = ""
     """Why it is cancelled, for dependents."""
+    end: Ranges = field(default_factory=Ranges)
+    """Elements that shall end Cancelled while the others go on."""
     abort: tuple[tuple[Span, str], ...] = ()
     """Elements whose dependencies were aborted, and the message they end with."""
     submit: tuple[Span, ...] = ()
@@ -116,32 +119,48 @@ def plan(
     if session is None or (pinned and session.metadata.uid != pinned):
         message = f"session {task.spec.session} does not exist in this namespace; create it"
         return Plan(options, uid, refusal=Refusal(Reason.SESSION_NOT_FOUND, message))
-    cancel, why = _cancel(task, session, admitted=bool(fold.runs))
+    cancel, why = _cancel(task, session, admitted=fold.admitted)
     if cancel is not Cancel.NOTHING:
-        return Plan(options, uid, cancel=cancel, why=why)
-    refusal = refuse(task, session, partition, options, admitted=bool(fold.runs))
+        made = Plan(options, uid, cancel=cancel, why=why)
+    else:
+        made = _forward(task, session, partition, readiness, fold, Plan(options, uid))
+    return replace(made, end=task.spec.cancelled - fold.ended)
+
+
+def _forward(
+    task: Task,
+    session: Session,
+    partition: Partition | None,
+    readiness: Readiness,
+    fold: TaskFold,
+    made: Plan,
+) -> Plan:
+    """What brings the elements forward that nobody wants cancelled."""
+    total = task.spec.total
+    refusal = refuse(task, session, partition, made.options, admitted=fold.admitted)
     if refusal is not None:
-        return Plan(options, uid, refusal=refusal)
+        return replace(made, refusal=refusal)
+    taken = fold.submitted | task.spec.cancelled
     if readiness.own.state is DependencyState.ABORTED:
-        spans = fold.submitted.complement(total).spans
-        return Plan(options, uid, abort=tuple((span, readiness.own.message) for span in spans))
+        spans = taken.complement(total).spans
+        return replace(made, abort=tuple((span, readiness.own.message) for span in spans))
     if session.spec.desired_state is SessionState.PAUSED:
-        return Plan(options, uid)
+        return made
     refusal = _refusal_of(readiness)
     resume = any(run.kind is RecordKind.PAUSED for run in fold.open_runs)
     if readiness.own.state is not DependencyState.READY:
-        return Plan(options, uid, refusal=refusal, resume=resume)
+        return replace(made, refusal=refusal, resume=resume)
     abort = tuple(
         ((index, index + 1), needs.message)
         for index, needs in readiness.elements.items()
-        if needs.state is DependencyState.ABORTED
+        if needs.state is DependencyState.ABORTED and index not in taken
     )
     assert partition is not None
     size = run_size(total, partition.spec.pod_max, partition.spec.slots_per_pod)
     room = max(0, WINDOW - len(fold.open_runs))
-    taken = fold.submitted | Ranges.indexes(readiness.elements)
-    submit = tuple(cut(total, taken, size, room)) if room else ()
-    return Plan(options, uid, refusal=refusal, abort=abort, submit=submit, resume=resume)
+    held = taken | Ranges.indexes(readiness.elements)
+    submit = tuple(cut(total, held, size, room)) if room else ()
+    return replace(made, refusal=refusal, abort=abort, submit=submit, resume=resume)
 
 
 def _refusal_of(readiness: Readiness) -> Refusal | None:
@@ -191,7 +210,7 @@ def refuse(
 def _cancel(task: Task, session: Session, *, admitted: bool) -> tuple[Cancel, str]:
     name, state = session.metadata.name, session.spec.desired_state
     if task.spec.desired_state is TaskState.CANCELLED:
-        return Cancel.ALL, "cancelled by request"
+        return Cancel.ALL, BY_REQUEST
     if session.metadata.deletion_timestamp is not None:
         return Cancel.ALL, f"session {name} is being deleted"
     if state in (SessionState.CANCELLED, SessionState.PURGED):

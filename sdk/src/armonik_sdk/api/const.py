@@ -80,6 +80,8 @@ MAX_ELEMENTS: Final = 10_000_000
 MAX_OUTPUTS: Final = 16
 MAX_DEPENDENCIES: Final = 4_096
 MAX_ITEM_DEPENDENCIES: Final = 64
+MAX_CANCELLED: Final = 1_000
+"""Most intervals of elements that a user may cancel in one Task."""
 MAX_FAILURES: Final = 10
 """Failures that a status describes in words; all failed indexes stand in `failedIndexes`."""
 MAX_MESSAGE: Final = 1_024

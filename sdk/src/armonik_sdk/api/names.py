@@ -54,6 +54,11 @@ class RunId(NamedTuple):
             f"armonik.queue.{self.namespace}.{partition}.{band}.{self.session}.{self.task}.{self.start}.{n}"
         )
 
+    @property
+    def queued(self) -> str:
+        """Filter that takes exactly the queued messages of the run."""
+        return f"armonik.queue.{self.namespace}.*.*.{self.session}.{self.task}.{self.start}.*"
+
     def objects(self, epoch: int, nonce: str) -> str:
         """Prefix for the objects of one ownership; never used twice, so no object is written twice."""
         return f"{self.namespace}/{self.session}/{self.task}/{self.start}/{epoch}-{nonce}"

@@ -1,9 +1,9 @@
 """Handles: what a caller holds of a Session, a Task, a Partition, a result."""
 
 import asyncio
+import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from armonik_sdk.api.const import DEFAULT_OUTPUT, ConditionType
 from armonik_sdk.api.kinds import (
@@ -11,7 +11,6 @@ from armonik_sdk.api.kinds import (
     Partition,
     PartitionStatus,
     Payload,
-    Resource,
     Session,
     SessionState,
     SessionStatus,
@@ -24,58 +23,18 @@ from armonik_sdk.api.kinds import (
 )
 from armonik_sdk.api.kinds.status import Status
 from armonik_sdk.api.names import result_id, result_key, split_result_id
+from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import ResultState
 from armonik_sdk.client.collect import Order, Owner, Patience, Wanted, collect
 from armonik_sdk.client.connection import Connection
 from armonik_sdk.client.deadline import Deadline
-from armonik_sdk.client.errors import ResultAborted, ResultDeleted, WaitTimeout
-from armonik_sdk.client.kube import PARTITIONS, SESSIONS, TASKS, Kind
+from armonik_sdk.client.errors import AlreadyExists, ResultAborted, ResultDeleted
+from armonik_sdk.client.handle import Handle
+from armonik_sdk.client.kube import PARTITIONS, SESSIONS, TASKS
 from armonik_sdk.client.manifest import Data, Draft, Element, dependencies, plan
 from armonik_sdk.client.resolve import Found, Undecided, resolve
 
-R = TypeVar("R", bound=Resource)
-
-
-class Handle(Generic[R]):
-    """An object in the cluster, by name and UID: one deleted and made again is another one."""
-
-    _kind: Kind
-    _model: type[R]
-
-    def __init__(self, connection: Connection, resource: R) -> None:
-        self._connection = connection
-        self.name = resource.metadata.name
-        self.uid = resource.metadata.uid
-        self.namespace = resource.metadata.namespace or connection.namespace
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.namespace}/{self.name})"
-
-    async def read(self) -> R:
-        """The whole object.
-
-        Raises:
-            NotFound: it is gone.
-        """
-        return await self._until(lambda _: True)
-
-    async def delete(self) -> None:
-        """Delete it; one that is gone already is fine."""
-        await self._connection.kube.delete(self._kind, self.namespace, self.name, self.uid)
-
-    async def _until(self, done: Callable[[R], bool], timeout: float | None = None, what: str = "") -> R:
-        model = self._model
-        try:
-            async with asyncio.timeout(timeout):
-                found = await self._connection.kube.until(
-                    self._kind, self.namespace, self.name, self.uid, lambda obj: done(model.from_object(obj))
-                )
-        except TimeoutError as error:
-            raise WaitTimeout(f"{self!r} is not {what} after {timeout} s") from error
-        return model.from_object(found)
-
-    async def _patch(self, spec: dict[str, object]) -> None:
-        await self._connection.kube.patch(self._kind, self.namespace, self.name, {"spec": spec})
+log = logging.getLogger(__name__)
 
 
 class PartitionHandle(Handle[Partition]):
@@ -215,9 +174,29 @@ class TaskHandle(Handle[Task]):
         found = await self._until(lambda t: _holds(t.status, ConditionType.FINISHED), timeout, "finished")
         return found.status or TaskStatus()
 
-    async def cancel(self) -> None:
-        """End what has not ended. For good."""
-        await self._patch({"desiredState": str(TaskState.CANCELLED)})
+    async def cancel(self, indexes: Iterable[int] | None = None) -> None:
+        """End what has not ended, or these elements alone. For good.
+
+        Raises:
+            Refused: there is no such element, or more than 1,000 intervals of them would be named.
+            NotFound: the task was deleted.
+        """
+        if indexes is None:
+            await self._patch({"desiredState": str(TaskState.CANCELLED)})
+            return
+        wanted = Ranges.indexes(indexes)
+        while True:
+            task = await self.read()
+            more = wanted - task.spec.cancelled
+            if not more:
+                return
+            intervals = [*(task.spec.cancelled_indexes or ()), *str(more).split(",")]
+            try:
+                await self._patch({"cancelledIndexes": intervals}, task.metadata.resource_version)
+            except AlreadyExists as changed:  # somebody else's change must not get lost
+                log.debug("cancelling elements of %r again: %s", self, changed)
+            else:
+                return
 
     def output(self, index: int = 0, name: str = DEFAULT_OUTPUT) -> "ResultHandle":
         """The handle of one output of one element."""

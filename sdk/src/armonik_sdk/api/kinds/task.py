@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from armonik_sdk.api.const import (
     DEFAULT_OUTPUT,
+    MAX_CANCELLED,
     MAX_DEPENDENCIES,
     MAX_ELEMENTS,
     MAX_INLINE_BYTES,
@@ -22,12 +23,31 @@ from armonik_sdk.api.kinds.options import TaskOptions
 from armonik_sdk.api.kinds.schema import ATOMIC, SCHEMA_DEFAULT, SET, Extra, cel, rules
 from armonik_sdk.api.kinds.session import NAME_RULE
 from armonik_sdk.api.kinds.task_status import TaskStatus
+from armonik_sdk.api.ranges import Ranges
 
 _Outputs = Annotated[
     list[OutputName],
     Field(min_length=1, max_length=MAX_OUTPUTS, json_schema_extra=SET),
     AfterValidator(distinct),
 ]
+_INTERVAL_PATTERN = "^(0|[1-9][0-9]{0,7})(-(0|[1-9][0-9]{0,7}))?$"
+_Interval = Annotated[
+    str,
+    Field(
+        max_length=17,
+        pattern=_INTERVAL_PATTERN,
+        json_schema_extra=rules(
+            cel(
+                "!self.contains('-') || int(self.split('-')[0]) <= int(self.split('-')[1])",
+                "an interval goes from its lower to its higher index",
+            )
+        ),
+    ),
+]
+_TOTAL = (
+    "(has(self.items) ? self.items.size() : has(self.itemsRef) ? self.itemsRef.count"
+    " : has(self.count) ? self.count : 1)"
+)
 _IMMUTABLE = ("payload", "count", "items", "itemsRef", "dependsOn", "outputs", "options")
 
 
@@ -70,7 +90,10 @@ class ItemsRef(ApiModel):
 
 
 class TaskSpec(ApiModel):
-    """What the user wants to be computed. Immutable but for desiredState and ttlSecondsAfterFinished."""
+    """What the user wants to be computed.
+
+    Immutable but for desiredState, cancelledIndexes and ttlSecondsAfterFinished.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -86,7 +109,22 @@ class TaskSpec(ApiModel):
                 "at most 32 KiB in UTF-8",
                 field_path=".payload.inline",
             ),
-            cel(_unchanged(_IMMUTABLE), "spec is immutable but for desiredState and ttlSecondsAfterFinished"),
+            cel(
+                _unchanged(_IMMUTABLE),
+                "spec is immutable but for desiredState, cancelledIndexes and ttlSecondsAfterFinished",
+            ),
+            cel(
+                "!has(self.cancelledIndexes) || self.cancelledIndexes.all(i,"
+                f" i.split('-').all(n, int(n) < {_TOTAL}))",
+                "there is no element with such an index",
+                field_path=".cancelledIndexes",
+            ),
+            cel(
+                "!has(oldSelf.cancelledIndexes) || (has(self.cancelledIndexes)"
+                " && oldSelf.cancelledIndexes.all(i, i in self.cancelledIndexes))",
+                "intervals can only be added: a cancelled element cannot be made active again",
+                field_path=".cancelledIndexes",
+            ),
         )
     )
 
@@ -123,6 +161,15 @@ class TaskSpec(ApiModel):
         ),
     ] = TaskState.ACTIVE
     """Active or Cancelled. Cancelling is for good."""
+    cancelled_indexes: (
+        Annotated[
+            list[_Interval],
+            Field(max_length=MAX_CANCELLED, json_schema_extra=SET),
+            AfterValidator(distinct),
+        ]
+        | None
+    ) = None
+    """Elements to be cancelled, as indexes and intervals such as [3, 7-9]. Can only be added to."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
     """Seconds after which the finished task is deleted; its results stay. Unset means never."""
 
@@ -131,6 +178,22 @@ class TaskSpec(ApiModel):
         if sum(x is not None for x in (self.count, self.items, self.items_ref)) > 1:
             raise ValueError("at most one of count, items, itemsRef")
         return self
+
+    @model_validator(mode="after")
+    def _cancelled_are_elements(self) -> Self:
+        for interval in self.cancelled_indexes or ():
+            first, _, last = interval.partition("-")
+            if int(last or first) < int(first):
+                raise ValueError(f"{interval}: an interval goes from its lower to its higher index")
+            if int(last or first) >= self.total:
+                raise ValueError(f"{interval}: there is no element with such an index")
+        return self
+
+    @property
+    def cancelled(self) -> Ranges:
+        """The elements of `cancelled_indexes`."""
+        parts = [interval.partition("-") for interval in self.cancelled_indexes or ()]
+        return Ranges.of((int(first), int(last or first) + 1) for first, _, last in parts)
 
     @property
     def total(self) -> int:
