@@ -14,6 +14,8 @@ from observe import Entry
 from release import Object, attempt, kubectl, until
 from space import PARTITION, Space, space
 
+from armonik_sdk.client import Client
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 PODS = 2
@@ -104,6 +106,30 @@ def test_cancelling_ends_what_is_queued_and_what_runs_and_keeps_what_is_done(her
     assert counts["succeeded"] >= 1
     assert counts["cancelled"] >= 2
     assert counts["succeeded"] + counts["cancelled"] == 30
+    assert here.observe.queued(uid) == set()
+
+
+def test_single_elements_are_cancelled_while_the_others_go_on(here: Space) -> None:
+    """One that runs and one that is queued; a neighbour runs on, and the queue behind them moves up."""
+    items: list[Object] = [{"payload": {"inline": str(index)}} for index in range(6)]
+    for index in (0, 1):
+        items[index]["options"] = {"options": {"mode": "sleep", "seconds": "600"}}
+    uid = here.submit("some", items=items)
+    here.until("some", "runs in both pods", lambda s: s.get("elements", {}).get("running") == PODS)
+
+    async def cancel(client: Client) -> None:
+        task = await client.task("some")
+        await task.cancel([3])
+        await task.cancel([0, 3])
+
+    here.sdk(cancel)
+    assert here.get("some")["spec"]["cancelledIndexes"] == ["3", "0"]
+    here.until("some", "has moved up", lambda s: s.get("succeededIndexes") == "2,4-5")
+    status = here.status("some")
+    assert (status["cancelledIndexes"], status["elements"]["running"]) == ("0,3", 1)
+    here.patch("some", {"cancelledIndexes": ["3", "0", "1"]})
+    task, _ = here.end("some")
+    assert task["status"]["cancelledIndexes"] == "0-1,3"
     assert here.observe.queued(uid) == set()
 
 

@@ -231,6 +231,51 @@ TASKS = [
     Bad(
         "unknown state", task({"desiredState": "Paused"}), "spec.desiredState", 'Unsupported value: "Paused"'
     ),
+    Bad(
+        "cancelled index as a number",
+        task({"cancelledIndexes": [0]}),
+        "spec.cancelledIndexes[0]",
+        "of type string",
+    ),
+    Bad(
+        "cancelled indexes as text", task({"cancelledIndexes": "0"}), "spec.cancelledIndexes", "of type array"
+    ),
+    Bad(
+        "negative cancelled index",
+        task({"cancelledIndexes": ["-1"]}),
+        "spec.cancelledIndexes[0]",
+        "should match",
+    ),
+    Bad(
+        "open interval of cancelled",
+        task({"cancelledIndexes": ["1-"]}),
+        "spec.cancelledIndexes[0]",
+        "should match",
+    ),
+    Bad(
+        "cancelled from high to low",
+        task({"count": 5, "cancelledIndexes": ["0", "3-1"]}),
+        "spec.cancelledIndexes[1]",
+        "from its lower to its higher index",
+    ),
+    Bad(
+        "cancelled index without an element",
+        task({"count": 5, "cancelledIndexes": ["5"]}),
+        "spec.cancelledIndexes",
+        "there is no element with such an index",
+    ),
+    Bad(
+        "same cancelled index twice",
+        task({"count": 5, "cancelledIndexes": ["1", "1"]}),
+        "spec.cancelledIndexes[1]",
+        "Duplicate value",
+    ),
+    Bad(
+        "1,001 intervals of cancelled",
+        task({"count": 5000, "cancelledIndexes": [str(i) for i in range(1001)]}),
+        "spec.cancelledIndexes",
+        "must have at most 1000 items",
+    ),
     Bad("misspelt field", task({"dependson": [{"task": "a"}]}), "spec.dependson", NO_SUCH),
     Bad("misspelt field of an item", task({"items": [{"input": "a"}]}), "spec.items[0].input", NO_SUCH),
 ]

@@ -214,6 +214,17 @@ class FakeAgent:
         taken.sequence = await self.journal.append(taken.run, record, taken.sequence)
         taken.record = record
 
+    async def noted(self, taken: Taken) -> None:
+        """Take in what the operator has appended to the run meanwhile, once it has."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                head = await self.journal.head(taken.run)
+                assert head is not None
+                if head.sequence > taken.sequence:
+                    taken.record, taken.sequence = head.record, head.sequence
+                    return
+                await asyncio.sleep(0.05)
+
     async def finish(self, taken: Taken, outcomes: Sequence[Outcome], **changes: Any) -> None:
         """Commit the outcomes of all elements."""
         await self.append(taken, kind=RecordKind.DONE, outcomes=tuple(outcomes), **changes)
@@ -221,8 +232,8 @@ class FakeAgent:
 
     async def succeed(self, taken: Taken, *, delegated: Sequence[str] = (), **changes: Any) -> None:
         """End all elements well: implied outputs hold the payload in capitals, made ones as well."""
-        message, objects, outcomes = taken.message, [], []
-        for index in taken.indexes:
+        message, objects, outcomes = taken.message, list(taken.record.objects), list(taken.record.outcomes)
+        for index in taken.record.remaining:
             element = message.elements.get(index)
             payload = (element.payload if element else None) or message.payload
             content = await self.store.get(payload) if payload else b""
@@ -240,6 +251,7 @@ class FakeAgent:
                 delegated=tuple(name for name in delegated if name in owed or name.startswith(here)),
             )
             outcomes.append(outcome)
+        outcomes.sort(key=lambda outcome: outcome.index)
         await self.finish(taken, outcomes, objects=tuple(objects), **changes)
 
     async def fail(self, taken: Taken, message: str) -> None:

@@ -246,6 +246,37 @@ async def test_an_operators_note_is_merged(bench: Bench) -> None:
     assert [o.kind for o in done.outcomes] == [OutcomeKind.COMPLETED, OutcomeKind.CANCELLED]
 
 
+async def test_an_element_is_cancelled_while_it_runs_and_the_others_go_on(bench: Bench) -> None:
+    quick = ObjectRef(key=(await bench.store.put(f"ns/{uuid.uuid4()}", b"quick")).key)
+    others = {1: ElementSpec(payload=quick), 2: ElementSpec(payload=quick)}
+    run = await bench.submit("sleep", end=3, elements=others)
+    head = await bench.reached(run, RecordKind.DISPATCHED)
+    note = {"record_id": uuid.uuid4().hex, "kind": RecordKind.CANCEL_REQUESTED, "cancel": "0"}
+    await bench.journal.append(run, head.record.model_copy(update=note), head.sequence)
+    told = Control(state=DesiredState.RUNNING, generation=2)
+    await bench.control.put(control_key("ns", run.task), told)
+    done = await bench.ended(run)
+    assert done.epoch == 2  # not waited for: the rest was dispatched anew
+    kinds = [OutcomeKind.CANCELLED, OutcomeKind.COMPLETED, OutcomeKind.COMPLETED]
+    assert [o.kind for o in done.outcomes] == kinds
+
+
+async def test_elements_that_do_not_run_yet_are_cancelled_at_once(bench: Bench) -> None:
+    run = await bench.submit("sleep", end=3)
+    head = await bench.reached(run, RecordKind.DISPATCHED)
+    note = {"record_id": uuid.uuid4().hex, "kind": RecordKind.CANCEL_REQUESTED, "cancel": "1-2"}
+    await bench.journal.append(run, head.record.model_copy(update=note), head.sequence)
+    told = Control(state=DesiredState.RUNNING, generation=2)
+    await bench.control.put(control_key("ns", run.task), told)
+    ended = await bench.reached(run, RecordKind.PROGRESS)
+    assert {o.index: o.kind for o in ended.record.outcomes} == {
+        1: OutcomeKind.CANCELLED,
+        2: OutcomeKind.CANCELLED,
+    }
+    first, *_ = (await bench.ended(run)).outcomes
+    assert first.kind is OutcomeKind.COMPLETED
+
+
 async def test_work_survives_a_restart_of_the_queue(bench: Bench, nats_server: Any) -> None:
     run = await bench.submit("sleep")
     await bench.reached(run, RecordKind.DISPATCHED)

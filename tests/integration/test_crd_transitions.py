@@ -91,7 +91,8 @@ def test_a_task_is_immutable(api: Api, field: str) -> None:
     first, second = VALUES[field]
     api.create(task({field: first}, "with"))
     api.create(task({}, "without"))
-    complaint = 'Invalid value: "object": spec is immutable but for desiredState and ttlSecondsAfterFinished'
+    allowed = "desiredState, cancelledIndexes and ttlSecondsAfterFinished"
+    complaint = f'Invalid value: "object": spec is immutable but for {allowed}'
 
     for name, value in (("with", second), ("with", None), ("without", first)):
         assert api.refused("Task", name, {"spec": {field: value}}) == [("spec", complaint)]
@@ -114,6 +115,30 @@ def test_a_task_can_be_cancelled_but_not_revived(api: Api) -> None:
         assert api.refused("Task", "t", {"spec": {"desiredState": again}}) == [
             ("spec.desiredState", 'Invalid value: "string": a cancelled task cannot be made active again')
         ]
+
+
+def test_elements_can_be_cancelled_but_not_revived(api: Api) -> None:
+    api.create(task({"count": 10}))
+    for named in ([], ["3"], ["3", "7-9"], ["7-9", "3", "0-9"]):
+        api.accepted("Task", "t", {"spec": {"cancelledIndexes": named}})
+    complaint = "intervals can only be added: a cancelled element cannot be made active again"
+    for named in (["3", "0-9"], ["0-9"], [], None):
+        assert api.refused("Task", "t", {"spec": {"cancelledIndexes": named}}) == [
+            ("spec.cancelledIndexes", f'Invalid value: "object": {complaint}')
+        ]
+
+
+@pytest.mark.parametrize(
+    "elements", [{"count": 4}, {"items": [{}] * 4}, {"itemsRef": {"object": "k", "count": 4}}, {}]
+)
+def test_only_elements_that_there_are_can_be_cancelled(api: Api, elements: dict[str, Any]) -> None:
+    api.create(task(elements))
+    last = 3 if elements else 0
+    api.accepted("Task", "t", {"spec": {"cancelledIndexes": [f"0-{last}"]}})
+    refused = api.refused("Task", "t", {"spec": {"cancelledIndexes": [f"0-{last}", str(last + 1)]}})
+    assert refused == [
+        ("spec.cancelledIndexes", 'Invalid value: "object": there is no element with such an index')
+    ]
 
 
 def test_a_full_status_is_stored_as_it_was_written(api: Api) -> None:

@@ -17,12 +17,13 @@ from operator_process import (
 )
 
 from armonik_operator.adapters.kube import LEASES, PARTITIONS, PODS, SESSIONS, TASKS, Kube
-from armonik_sdk.api.names import RESULTS, RunId
+from armonik_sdk.api.names import RESULTS, RunId, queue_of_task
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Attempt, RecordKind, RunResults
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.queue import queued
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +94,51 @@ async def test_many_elements_survive_a_restart_and_a_cancel(
     assert conditions(ended)["Finished"] == "Cancelled"
     assert ended["status"]["elements"]["succeeded"] == 20
     assert len(Ranges.parse(ended["status"]["cancelledIndexes"])) == 60
+
+
+def cancelled_of(task: dict[str, Any]) -> str:
+    return str(task.get("status", {}).get("cancelledIndexes", ""))
+
+
+async def test_single_elements_are_cancelled_wherever_they_are(
+    demo: None, operator: Process, agent: FakeAgent, kube: Kube, namespace: str, nats_client: Client
+) -> None:
+    """In a run that an agent holds, in one that is queued, a whole run, and before anything is queued."""
+    await kube.create(TASKS, manifest("Task", "many", session="demo", count=40), namespace)
+    held = await agent.take()
+    assert list(held.indexes) == [0, 1, 2, 3, 4]
+    waiting = manifest("Task", "waiting", session="demo", count=3, dependsOn=[{"task": "many"}])
+    await kube.create(TASKS, waiting | {"spec": waiting["spec"] | {"cancelledIndexes": ["1"]}}, namespace)
+    await until(kube, TASKS, "waiting", namespace, lambda o: cancelled_of(o) == "1")
+
+    await kube.patch(TASKS, "many", {"spec": {"cancelledIndexes": ["2", "7", "10-14"]}}, namespace)
+    await agent.noted(held)
+    assert (held.record.kind, held.record.cancel) == (RecordKind.CANCEL_REQUESTED, "2")
+    assert (held.record.owner, held.record.epoch) == (OWNER, 1)
+    seen = await until(kube, TASKS, "many", namespace, lambda o: cancelled_of(o).endswith("7,10-14"))
+    uid = seen["metadata"]["uid"]
+    assert 10 not in {RunId.from_queue(s)[0].start for s in await queued(nats_client)}
+    # The agent does not heed the note: after its time the operator ends the element, and the agent goes on.
+    await agent.noted(held)
+    assert {o.index: str(o.kind) for o in held.record.outcomes} == {2: "Cancelled"}
+    assert (held.record.owner, held.record.remaining) == (OWNER, (0, 1, 3, 4))
+    await operator.kill()
+    operator.start()
+    await agent.succeed(held)
+    taken = []
+    for _ in range(6):
+        taken.append(await agent.take())
+        await agent.succeed(taken[-1])
+    assert sorted(run.message.start for run in taken) == [5, 15, 20, 25, 30, 35]
+    (partly,) = [run for run in taken if run.message.start == 5]
+    assert partly.record.ended == frozenset(range(5, 10))
+    ended = await finished(kube, "many", namespace)
+    assert conditions(ended) == {"Finished": "Cancelled"}
+    assert cancelled_of(ended) == "2,7,10-14"
+    assert ended["status"]["elements"]["succeeded"] == 33
+    assert await queued(nats_client, queue_of_task(namespace, uid)) == set()
+    fallen = await finished(kube, "waiting", namespace)
+    assert (cancelled_of(fallen), fallen["status"]["failedIndexes"]) == ("1", "0,2")
 
 
 def status_writes(apiserver: Any) -> int:

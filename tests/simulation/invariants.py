@@ -6,7 +6,7 @@ state, and its results become visible exactly once.
 
 from typing import Any
 
-from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.kinds import ObjectRef, Task
 from armonik_sdk.api.names import (
     JOURNAL,
     QUEUE,
@@ -27,6 +27,7 @@ from armonik_sdk.api.records import (
     ResultState,
     RunResults,
 )
+from simulation.kube import Object
 from simulation.stream import Stored
 from simulation.world import World
 
@@ -103,10 +104,23 @@ def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
         assert head.kind.terminal or lossy, f"{subject} ended as {head.kind}"
         assert run.task in tasks, f"{subject} belongs to no living task"
     for uid, task in tasks.items():
+        own = {s: h for s, h in heads.items() if f".{uid}." in s}
         if task["metadata"]["name"] in parked:
-            assert not any(f".{uid}." in subject for subject in heads), "a task that waits has a journal"
-            continue
-        _check_task(world, uid, task, {s: h for s, h in heads.items() if f".{uid}." in s})
+            _check_parked(task, own)
+        else:
+            _check_task(world, uid, task, own)
+
+
+def _check_parked(task: Object, heads: dict[str, Record]) -> None:
+    """A Task that waits has no run but those of the elements that a user cancelled."""
+    wanted = Task.from_object(task).spec.cancelled
+    ended = [index for head in heads.values() for index in range(head.start, head.end)]
+    assert len(ended) == len(set(ended)), "runs overlap"
+    assert Ranges.indexes(ended) == wanted, (
+        f"{wanted} shall be cancelled, but runs of {sorted(ended)} are there"
+    )
+    assert all(head.kind is RecordKind.CANCELLED for head in heads.values())
+    assert task.get("status", {}).get("cancelledIndexes", "") == str(wanted)
 
 
 def sums_agree(world: World) -> bool:

@@ -75,6 +75,20 @@ class Installation(RuleBasedStateMachine):
     def cancel_task(self) -> None:
         self.w.want("Task", self._task(), "Cancelled")
 
+    @rule(first=st.integers(0, 24), length=st.integers(1, 5))
+    @precondition(lambda self: self.world and self.world.tasks())
+    def cancel_elements(self, first: int, length: int) -> None:
+        name = self._task()
+        spec = self.w.tasks()[name]["spec"]
+        total = (
+            len(spec["items"])
+            if "items" in spec
+            else spec.get("count", spec.get("itemsRef", {}).get("count", 1))
+        )
+        if first < total:
+            named = [*spec.get("cancelledIndexes", []), f"{first}-{min(first + length, total) - 1}"]
+            self.w.change("Task", name, {"cancelledIndexes": list(dict.fromkeys(named))})
+
     @rule(again=st.booleans())
     @precondition(lambda self: self.world and self.world.tasks())
     def delete_task(self, again: bool) -> None:

@@ -278,8 +278,12 @@ class World:
 
     def want(self, kind: str, name: str, state: str) -> None:
         """Set a desired state."""
+        self.change(kind, name, {"desiredState": state})
+
+    def change(self, kind: str, name: str, spec: Object) -> None:
+        """Change a spec."""
         where = SESSIONS if kind == "Session" else TASKS
-        self.run(self.kube.patch(where, name, {"spec": {"desiredState": state}}, NAMESPACE))
+        self.run(self.kube.patch(where, name, {"spec": spec}, NAMESPACE))
 
     def delete(self, kind: str, name: str) -> None:
         """Delete a Session or Task."""
