@@ -34,7 +34,7 @@ async def bench(arguments: argparse.Namespace) -> int:
     subjects: list[Subject] = [Local(ArmoniK(arguments.workers), our_cpu), *remotes]
     subjects += [Local(IndexedJob(arguments.workers)), Bare()]
     run = Run(
-        [subject for subject in subjects if _wanted(subject.name, arguments.systems)],
+        [subject for subject in subjects if _wanted(subject.name, arguments.system)],
         [workload for workload in _workloads(arguments) if _wanted(workload.name, arguments.only)],
         60 * arguments.minutes,
     )
@@ -57,8 +57,8 @@ def _workloads(arguments: argparse.Namespace) -> tuple[Workload, ...]:
     return (*FULL, *(LARGE if arguments.large else ()), *LIMITS)
 
 
-def _wanted(name: str, words: str) -> bool:
-    return any(word.strip().lower() in name.lower() for word in words.split(","))
+def _wanted(name: str, words: list[str] | None) -> bool:
+    return not words or any(word.lower() in name.lower() for word in words)
 
 
 def main() -> int:
@@ -71,8 +71,8 @@ def main() -> int:
         "--minutes", type=float, default=MINUTES, help="begin no repetition that would end later"
     )
     parser.add_argument("--workers", type=int, default=2, help="of every system")
-    parser.add_argument("--only", default="", help="workloads whose names contain one of these words: a,b")
-    parser.add_argument("--systems", default="", help="the same for systems")
+    parser.add_argument("--only", action="append", help="workloads whose names contain this; may be repeated")
+    parser.add_argument("--system", action="append", help="the same for systems")
     logging.basicConfig(level=logging.WARNING)
     return asyncio.run(bench(parser.parse_args()))
 
