@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -25,6 +26,8 @@ MINUTES = 22.0
 
 async def bench(arguments: argparse.Namespace) -> int:
     """All of it; 1 when we ourselves could not be measured."""
+    if (this := asyncio.current_task()) is not None:  # or what was started would outlive it
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     remotes = [Remote(peer, arguments.workers) for peer in PEERS]
 
     def our_cpu() -> Callable[[], dict[str, float]]:
