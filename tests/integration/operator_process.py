@@ -20,9 +20,10 @@ from servers import free_port
 from armonik_operator.adapters.kube import PARTITIONS, SECRETS, SESSIONS, TASKS, Kind, Kube
 from armonik_operator.errors import NotFound
 from armonik_sdk.api.messages import ManifestItem, RunMessage
-from armonik_sdk.api.names import RESULTS, RunId, child_key, child_name, result_key
+from armonik_sdk.api.names import CONTROL, RESULTS, RunId, bands_key, child_key, child_name, result_key
 from armonik_sdk.api.names import TASKS as TASK_KEYS
 from armonik_sdk.api.records import (
+    BandsInUse,
     ChildGroup,
     Inventory,
     Outcome,
@@ -175,6 +176,7 @@ class FakeAgent:
         self.journal = Journal(client)
         self.store = store
         self._puller = Puller(client, namespace, "default")
+        self._bands = bands_key(namespace, "default")
 
     async def take(self) -> Taken:
         """Pull one run and dispatch it."""
@@ -202,6 +204,8 @@ class FakeAgent:
         return taken
 
     async def _next(self) -> Msg | None:
+        known = await Bucket(self._client, CONTROL, BandsInUse).get(self._bands)
+        self._puller.use(known[0].bands if known is not None else ())
         try:
             return await self._puller.next(timeout=1.0)
         except QueueUnavailable:  # the operator has not made the consumer yet

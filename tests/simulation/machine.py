@@ -39,7 +39,7 @@ class Installation(RuleBasedStateMachine):
         self.watcher = Watcher(self.world)
         self.world.create_session("session")
         self.world.passes(5.0)
-        self.submit(12, mode, "0.3", 1, False)
+        self.submit(12, mode, "0.3", 1, 1, False)
 
     @property
     def w(self) -> World:
@@ -54,12 +54,14 @@ class Installation(RuleBasedStateMachine):
         mode=st.sampled_from(MODES),
         seconds=st.sampled_from(["0.01", "0.3", "4"]),
         retries=st.integers(0, 2),
+        priority=st.sampled_from([1, 1, 1, 50, 99]),
         waits=st.booleans(),
     )
     @precondition(lambda self: self.made < 6)
-    def submit(self, count: int, mode: str, seconds: str, retries: int, waits: bool) -> None:
+    def submit(self, count: int, mode: str, seconds: str, retries: int, priority: int, waits: bool) -> None:
         options = {
             "maxRetries": retries,
+            "priority": priority,
             "maxDurationSeconds": 20,
             "options": {"mode": mode, "seconds": seconds},
         }

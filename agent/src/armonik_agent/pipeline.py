@@ -16,6 +16,7 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from armonik_agent.commit import Committer
+from armonik_agent.control import changed
 from armonik_agent.elements import Elements
 from armonik_agent.errors import Fenced
 from armonik_agent.folder import Folder
@@ -28,10 +29,11 @@ from armonik_agent.slots import START_SECONDS, Place, Slots, either
 from armonik_agent.transitions import Cause, cancelled, dispatched, paused
 from armonik_agent.worker import READY_INTERVAL, WORKER_SECONDS
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import WORKER_DOWN, RunId, control_key
-from armonik_sdk.api.records import Record, RecordKind
-from armonik_sdk.dataplane.errors import DataPlaneError, StoreUnavailable
+from armonik_sdk.api.names import CONTROL, WORKER_DOWN, RunId, bands_key, control_key
+from armonik_sdk.api.records import BandsInUse, Record, RecordKind
+from armonik_sdk.dataplane.errors import DataPlaneError, QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.journal import Head
+from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import Puller
 from armonik_sdk.dataplane.topology import ACK_WAIT
@@ -69,6 +71,7 @@ class Pipeline:
         self._committing = asyncio.Semaphore(site.settings.slots)
         """Runs that leave their slot before they are committed: no more of them, or they would pile up."""
         self._open = False
+        self._bands = Bucket(site.client, CONTROL, BandsInUse)
 
     @property
     def ready(self) -> bool:
@@ -83,12 +86,35 @@ class Pipeline:
             log.info("waiting for the worker at %s", site.settings.worker_socket)
         self._open = True
         puller = Puller(site.client, site.settings.namespace, site.settings.partition)
-        async with asyncio.TaskGroup() as messages:
-            while not site.drain.begun.is_set():
-                message = await self._pull(puller)
-                if message is not None:
-                    messages.create_task(self._handle(message, self._slots.fetched()))
-            self._open = False
+        with site.watch.of(bands_key(site.settings.namespace, site.settings.partition)) as news:
+            await self._look_at_bands(puller)
+            watching = asyncio.create_task(self._watch_bands(puller, news))
+            try:
+                async with asyncio.TaskGroup() as messages:
+                    while not site.drain.begun.is_set():
+                        message = await self._pull(puller)
+                        if message is not None:
+                            messages.create_task(self._handle(message, self._slots.fetched()))
+                    self._open = False
+                    await puller.close()
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+
+    async def _watch_bands(self, puller: Puller, news: asyncio.Event) -> None:
+        while True:
+            await changed(news)
+            await self._look_at_bands(puller)
+
+    async def _look_at_bands(self, puller: Puller) -> None:
+        """Which bands of priority there is work in; until it is known, the lowest."""
+        place = (self._site.settings.namespace, self._site.settings.partition)
+        try:
+            entry = await self._bands.get(bands_key(*place))
+        except QueueUnavailable as error:
+            log.info("bands of priority not read: %s", error)
+            return
+        puller.use(entry[0].bands if entry is not None else ())
 
     async def _pull(self, puller: Puller) -> Msg | None:
         """The next message, when there is room for one; None now and then, and when the agent drains."""

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from armonik_operator import lease
 from armonik_operator.adapters.kube import PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_operator.bands import Bands
 from armonik_operator.children import Children
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import JournalLost, KubeUnavailable
@@ -228,8 +229,9 @@ class Controller:
                 await client.close()
 
     def _make_handlers(self, servers: Servers, provision: Provision) -> tuple[Children, PartitionWorker]:
-        tasks = TaskWorker(servers, self._state, self._queue.add)
-        partitions = PartitionWorker(servers, self._state, self._queue.add, provision.furnish)
+        bands = Bands(servers)
+        tasks = TaskWorker(servers, self._state, self._queue.add, bands)
+        partitions = PartitionWorker(servers, self._state, self._queue.add, provision.furnish, bands)
         self._handlers = {
             "task": tasks.handle,
             "expired": tasks.expire,

@@ -65,6 +65,8 @@ class TaskFold:
         self.children: set[str] = set()
         """Names of the children that the records name."""
         self.sequence = 0
+        self.band = 0
+        """Band of priority that it is queued in. The one thing here that its options say, not its records."""
         self.first = 0
         """Sequence of the first record: the order in which Tasks were queued."""
         self.single = Single()

@@ -16,10 +16,10 @@ from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
 from armonik_sdk.api.const import PARTITION_LABEL
-from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, QUEUE, control_key
+from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, QUEUE, bands_key, control_key
 from armonik_sdk.dataplane.listing import subjects
 from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.topology import consumers, delete_consumer
+from armonik_sdk.dataplane.topology import consumers, delete_consumers
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ class Housekeeper:
             for namespace, partition in queues:
                 if self._settings.serves(namespace) and (namespace, partition) not in living.partitions:
                     log.info("removing the consumer of partition %s/%s, which is gone", namespace, partition)
-                    await delete_consumer(self._servers.client, namespace, partition)
+                    await delete_consumers(self._servers.client, namespace, partition)
+                    await self._servers.control.delete(bands_key(namespace, partition))
         except (*UNANSWERED, KubeUnavailable) as error:
             log.warning("tidying goes on later: %s", error)
 
@@ -119,7 +120,8 @@ class Housekeeper:
         """Entries of Sessions without data, Tasks and pods that are gone for long."""
         there = living.sessions | living.others
         gone = []
-        for key in sorted(keys):
+        of_partitions = {bands_key(*partition) for partition in living.partitions}
+        for key in sorted(keys - of_partitions):
             namespace, *_, uid = key.split(".")
             if self._settings.serves(namespace) and uid not in there and (namespace, uid) not in records:
                 gone.append(key)

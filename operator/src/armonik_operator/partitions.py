@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import PARTITIONS, PODS
+from armonik_operator.bands import Bands
 from armonik_operator.errors import KubeError, Refused
 from armonik_operator.load import Place
 from armonik_operator.reconcile import pods as read
@@ -22,7 +23,6 @@ from armonik_sdk.api.messages import PodEvent
 from armonik_sdk.api.names import pod_key
 from armonik_sdk.api.records import Control, DesiredState
 from armonik_sdk.dataplane.kv import put_control
-from armonik_sdk.dataplane.topology import delete_consumer, ensure_consumer
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +66,13 @@ class PartitionWorker:
         state: State,
         enqueue: Callable[[Key], None],
         furnish: Callable[[str], Awaitable[None]],
+        bands: Bands,
     ) -> None:
         self._servers = servers
         self._state = state
         self._enqueue = enqueue
         self._furnish = furnish
+        self._bands = bands
         self._consumers: set[Named] = set()
         self._memory: dict[Named, Memory] = {}
         self._down: dict[str, float] = {}
@@ -93,7 +95,7 @@ class PartitionWorker:
         memory.looked = time.monotonic()
         await self._furnish(key.namespace)
         if name not in self._consumers:
-            await ensure_consumer(self._servers.client, key.namespace, key.name)
+            await self._bands.restore(Place(*name))
             self._consumers.add(name)
         pods = await self._list(name)
         await self._compare(name, memory, pods)
@@ -132,6 +134,7 @@ class PartitionWorker:
     def reconnected(self) -> None:
         """NATS is back, perhaps without its newest consumers."""
         self._consumers.clear()
+        self._bands.reconnected()
 
     def _remember(self, name: Named, partition: Partition) -> Memory:
         memory = self._memory.get(name)
@@ -143,7 +146,7 @@ class PartitionWorker:
         """The garbage collector takes the pods; what is queued waits for another Partition of this name."""
         if await self._servers.kube.list(PARTITIONS, name.namespace, fields=f"metadata.name={name.name}"):
             return  # the watch has yet to tell of it
-        await delete_consumer(self._servers.client, *name)
+        await self._bands.remove(Place(*name))
         self._consumers.discard(name)
         self._memory.pop(name, None)
         owners = list(self._state.loads.of(Place(*name)).owners)

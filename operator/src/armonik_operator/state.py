@@ -21,6 +21,7 @@ from armonik_sdk.api.kinds import Partition, Session, Task
 from armonik_sdk.api.names import CONTROL, RESULTS, TASKS, RunId
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import (
+    BandsInUse,
     Control,
     Inventory,
     OutcomeKind,
@@ -83,6 +84,7 @@ class Servers:
         self.journal = Journal(client)
         self.inventory = Bucket(client, TASKS, Inventory)
         self.control = Bucket(client, CONTROL, Control)
+        self.bands = Bucket(client, CONTROL, BandsInUse)
         self.run_results = Bucket(client, RESULTS, RunResults)
         self.results = Bucket(client, RESULTS, ResultEntry)
         self.events = events or Announcer(kube)

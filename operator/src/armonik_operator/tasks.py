@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
+from armonik_operator.bands import Bands, band_of_run
 from armonik_operator.children import Children
 from armonik_operator.dependents import Dependents, OfName, OfResult, OfUse
 from armonik_operator.effects import Effects
@@ -28,8 +29,9 @@ from armonik_operator.status import Shown
 from armonik_operator.waiting import Order, Waiting, why
 from armonik_operator.writing import StatusWriter
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, FailureReason, Reason
-from armonik_sdk.api.kinds import Session, SessionState, Task, find_condition
-from armonik_sdk.api.names import RunId, inventory_key
+from armonik_sdk.api.kinds import Session, SessionState, Task, TaskOptions, find_condition
+from armonik_sdk.api.messages import RunMessage
+from armonik_sdk.api.names import RunId, band_of, inventory_key
 from armonik_sdk.api.ranges import Ranges, Span
 from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
@@ -49,10 +51,11 @@ RESULTS_POLL = 10.0
 class TaskWorker:
     """Handles the keys of Tasks."""
 
-    def __init__(self, servers: Servers, state: State, enqueue: Callable[[Key], None]) -> None:
+    def __init__(self, servers: Servers, state: State, enqueue: Callable[[Key], None], bands: Bands) -> None:
         self._servers = servers
         self._state = state
         self._enqueue = enqueue
+        self._bands = bands
         self._dependents = Dependents(self._wake)
         self._book = ResultBook(servers, self._result_changed)
         self._items = Items(servers)
@@ -121,6 +124,7 @@ class TaskWorker:
         uid, defaults = task.metadata.uid, self._state.settings.task_defaults
         options = task_options(task, session, defaults)
         partition = self._state.partitions.get(Named(task.metadata.namespace or "", options.partition or ""))
+        fold.band = band_of(options.priority)
         await self._recover(task, fold)
         readiness, covered = Readiness(), fold.covers(task.spec.total)
         if session is not None and not covered:
@@ -189,7 +193,14 @@ class TaskWorker:
             message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
             # Where an operator before us cut differently, its run stands.
             if await self._ending.append_first(run, record):
-                await publish_run(self._servers.client, run, message.partition, message)
+                await self._publish(run, span, message, made.options, inputs)
+
+    async def _publish(
+        self, run: RunId, span: Span, message: RunMessage, options: TaskOptions, inputs: Inputs
+    ) -> bool:
+        band = band_of_run(options, inputs.items, span)
+        await self._bands.open(Place(run.namespace, message.partition), band)
+        return await publish_run(self._servers.client, run, message.partition, message, band)
 
     async def _queue_again(self, task: Task, made: Plan, starts: Iterable[int], *, resume: bool) -> None:
         """Publish what should be queued and is not; runs that were parked get another number (rule 13)."""
@@ -209,10 +220,7 @@ class TaskWorker:
                     continue
             inputs = await self._preparer.prepare(task, made.session_uid, [span])
             message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
-            if (
-                await publish_run(self._servers.client, run, message.partition, message)
-                and record is head.record
-            ):
+            if await self._publish(run, span, message, made.options, inputs) and record is head.record:
                 log.info("queued %s again: its message was missing", run.journal)
 
     async def _renewed(self, run: RunId, record: Record) -> Record:

@@ -107,14 +107,15 @@ class Order:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._made: dict[Place, tuple[float, list[int], list[int]]] = {}
+        self._made: dict[Place, tuple[float, list[tuple[int, int]], list[int]]] = {}
 
     def ahead(self, place: Place, mine: TaskFold, others: Iterable[TaskFold]) -> int:
-        """Queued elements of the Tasks whose first record is older than this one's."""
+        """Queued elements of the Tasks of higher bands of priority, and of older ones of the same band."""
         now = self._clock()
         made = self._made.get(place)
         if made is None or now - made[0] > FRESH:
-            rows = sorted((fold.first, fold.queued) for fold in others if fold.queued)
-            made = (now, [first for first, _ in rows], [0, *accumulate(queued for _, queued in rows)])
+            rows = sorted((-fold.band, fold.first, fold.queued) for fold in others if fold.queued)
+            queued = (row[2] for row in rows)
+            made = (now, [(band, first) for band, first, _ in rows], [0, *accumulate(queued)])
             self._made[place] = made
-        return made[2][bisect_left(made[1], mine.first)]
+        return made[2][bisect_left(made[1], (-mine.band, mine.first))]

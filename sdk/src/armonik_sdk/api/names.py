@@ -23,8 +23,15 @@ WORKER_DOWN: Final = "worker-down"
 DRAINED: Final = "drained"
 """Kind of the event by which an agent says that it holds nothing any more and takes nothing new."""
 
+BANDS: Final = 10
+"""Bands of priority; each has a consumer of its own once something was queued in it."""
 DEFAULT_BAND: Final = 0
-"""The only priority band so far."""
+"""The lowest band, priorities 1 to 9, which every Partition has."""
+
+
+def band_of(priority: int | None) -> int:
+    """Band of a priority: ten of them share one."""
+    return min(BANDS - 1, (priority or 0) // BANDS)
 
 
 class RunId(NamedTuple):
@@ -162,6 +169,11 @@ def control_key(namespace: str, uid: str) -> str:
 def pod_key(namespace: str, pod: str) -> str:
     """Key in CONTROL that says that a pod is gone (or shall drain)."""
     return f"{namespace}.pod.{pod}"
+
+
+def bands_key(namespace: str, partition: str) -> str:
+    """Key in CONTROL that tells a Partition's agents which bands are in use."""
+    return f"{namespace}.bands.{partition}"
 
 
 def inventory_key(namespace: str, task: str) -> str:

@@ -233,6 +233,13 @@ class Control(Wire):
     """When it was written, seconds since the epoch."""
 
 
+class BandsInUse(Wire):
+    """An entry of CONTROL of a Partition: where its agents find work."""
+
+    bands: tuple[int, ...] = ()
+    """Bands of priority that have a consumer, beside the lowest one."""
+
+
 class Inventory(Wire):
     """An entry of TASKS: a Task that has left traces on the data plane, or a child that was created."""
 

@@ -21,6 +21,7 @@ from nats.js.api import (
 from armonik_sdk.api.names import (
     ALL_QUEUED,
     ALL_RECORDS,
+    BANDS,
     CONTROL,
     DEFAULT_BAND,
     JOURNAL,
@@ -76,7 +77,7 @@ async def ensure(client: Client, *, replicas: int = 1) -> None:
 
 
 async def ensure_consumer(client: Client, namespace: str, partition: str, band: int = DEFAULT_BAND) -> None:
-    """Create or update the durable consumer that a Partition's agents pull from."""
+    """Create or update the durable consumer that a Partition's agents pull one band from."""
     js = client.jetstream(timeout=_REQUEST_TIMEOUT)
     await js.add_consumer(
         QUEUE,
@@ -93,12 +94,12 @@ async def ensure_consumer(client: Client, namespace: str, partition: str, band: 
     )
 
 
-async def delete_consumer(client: Client, namespace: str, partition: str, band: int = DEFAULT_BAND) -> None:
-    """Delete that consumer; an absent one is fine. What is queued stays."""
-    with contextlib.suppress(nats.js.errors.NotFoundError):
-        await client.jetstream(timeout=_REQUEST_TIMEOUT).delete_consumer(
-            QUEUE, consumer(namespace, partition, band)
-        )
+async def delete_consumers(client: Client, namespace: str, partition: str) -> None:
+    """Delete the consumers of all bands; absent ones are fine. What is queued stays."""
+    js = client.jetstream(timeout=_REQUEST_TIMEOUT)
+    for band in range(BANDS):
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            await js.delete_consumer(QUEUE, consumer(namespace, partition, band))
 
 
 async def consumers(client: Client, stream: str) -> set[tuple[str, str]]:

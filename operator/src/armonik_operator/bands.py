@@ -1,0 +1,89 @@
+"""Bands of priority of Partitions: first a consumer, then the agents are told, then something is queued."""
+
+import asyncio
+from collections.abc import Sequence
+
+import nats.js.errors
+
+from armonik_operator.load import Place
+from armonik_operator.state import Servers
+from armonik_sdk.api.kinds import Item, TaskOptions
+from armonik_sdk.api.names import DEFAULT_BAND, band_of, bands_key
+from armonik_sdk.api.ranges import Span
+from armonik_sdk.api.records import BandsInUse
+from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+from armonik_sdk.dataplane.journal import UNREACHABLE
+from armonik_sdk.dataplane.topology import delete_consumers, ensure_consumer
+
+
+class Bands:
+    """Opens a band when something is queued in it for the first time; it stays open with its Partition."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._open: set[tuple[Place, int]] = set()
+        self._lock = asyncio.Lock()
+
+    async def open(self, place: Place, band: int) -> None:
+        """Make sure that agents look into the band.
+
+        Raises:
+            QueueUnavailable: no answer.
+        """
+        if band == DEFAULT_BAND or (place, band) in self._open:  # the Partition opens the lowest
+            return
+        async with self._lock:
+            if (place, band) not in self._open:
+                await self._ensure(place, band)
+                await self._tell(place, band)
+                self._open.add((place, band))
+
+    async def restore(self, place: Place) -> None:
+        """Make sure that every band in use has its consumer.
+
+        Raises:
+            QueueUnavailable: no answer.
+        """
+        known = await self._servers.bands.get(bands_key(*place))
+        for band in (DEFAULT_BAND, *(known[0].bands if known is not None else ())):
+            await self._ensure(place, band)
+
+    async def remove(self, place: Place) -> None:
+        """The Partition is gone."""
+        await delete_consumers(self._servers.client, *place)
+        await self._servers.bands.delete(bands_key(*place))
+        self._open = {(where, band) for where, band in self._open if where != place}
+
+    def reconnected(self) -> None:
+        """NATS is back, perhaps without its newest consumers."""
+        self._open.clear()
+
+    async def _ensure(self, place: Place, band: int) -> None:
+        try:
+            await ensure_consumer(self._servers.client, *place, band)
+        except (*UNREACHABLE, nats.js.errors.APIError) as error:
+            raise QueueUnavailable(f"no consumer of band {band} of partition {place}: {error}") from error
+
+    async def _tell(self, place: Place, band: int) -> None:
+        key, bucket = bands_key(*place), self._servers.bands
+        while True:  # until nobody else writes at the same time
+            known = await bucket.get(key)
+            bands = known[0].bands if known is not None else ()
+            if band in bands:
+                return
+            wanted = BandsInUse(bands=tuple(sorted({*bands, band})))
+            if known is None:
+                if await bucket.create(key, wanted) is not None:
+                    return
+                continue
+            try:
+                await bucket.update(key, wanted, known[1])
+            except Conflict:
+                continue
+            return
+
+
+def band_of_run(options: TaskOptions, items: Sequence[Item] | None, span: Span) -> int:
+    """A run is queued where the most urgent of its elements belongs."""
+    own = [item.options.priority for item in (items or ())[span[0] : span[1]] if item.options is not None]
+    return band_of(max([options.priority or 0, *(priority for priority in own if priority)]))
