@@ -133,6 +133,16 @@ def test_single_elements_are_cancelled_while_the_others_go_on(here: Space) -> No
     assert here.observe.queued(uid) == set()
 
 
+def test_a_high_priority_is_run_next_however_long_the_queue_is(here: Space) -> None:
+    here.submit("long", "sleep", seconds=0.5, count=400)
+    here.until("long", "is under way", lambda s: s.get("elements", {}).get("succeeded", 0) > 0)
+    here.submit("urgent", payload={"inline": "now"}, options={"priority": 99})
+    here.end("urgent")
+    assert here.status("long")["elements"]["queued"] > 300
+    _cancel(here, "long")
+    here.end("long")
+
+
 def test_work_that_waits_for_a_pod_that_never_comes_can_be_cancelled(here: Space) -> None:
     here.partition("empty", pods=0)
     here.session("nobody", "empty")

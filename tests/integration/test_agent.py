@@ -22,8 +22,8 @@ from armonik_agent.site import Drain
 from armonik_agent.transitions import Cause
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec, RunMessage
-from armonik_sdk.api.names import CONTROL, RunId, control_key, pod_key
-from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
+from armonik_sdk.api.names import CONTROL, RunId, bands_key, control_key, pod_key
+from armonik_sdk.api.records import BandsInUse, Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.journal import Head, Journal
 from armonik_sdk.dataplane.kv import Bucket
@@ -66,7 +66,7 @@ class Bench:
     agent: "asyncio.Task[None]"
 
     async def submit(
-        self, payload: str, end: int = 1, head: dict[str, Any] | None = None, **fields: Any
+        self, payload: str, end: int = 1, head: dict[str, Any] | None = None, band: int = 0, **fields: Any
     ) -> RunId:
         run = RunId("ns", str(uuid.uuid4()), str(uuid.uuid4()), 0)
         key = control_key("ns", run.session)
@@ -90,7 +90,7 @@ class Bench:
         if head:
             taken = record.model_copy(update={"record_id": uuid.uuid4().hex, **head})
             await self.journal.append(run, taken, sequence)
-        await publish_run(self.client, run, "p", message)
+        await publish_run(self.client, run, "p", message, band)
         return run
 
     async def ended(self, run: RunId) -> Record:
@@ -101,6 +101,11 @@ class Bench:
                 return head.record
             assert not self.agent.done(), self.agent.exception()
             await asyncio.sleep(0.1)
+
+    async def now(self, run: RunId) -> Head:
+        head = await self.journal.head(run)
+        assert head is not None
+        return head
 
     async def reached(self, run: RunId, kind: RecordKind) -> Head:
         while True:
@@ -275,6 +280,18 @@ async def test_elements_that_do_not_run_yet_are_cancelled_at_once(bench: Bench) 
     }
     first, *_ = (await bench.ended(run)).outcomes
     assert first.kind is OutcomeKind.COMPLETED
+
+
+async def test_a_busy_agent_goes_on_with_what_is_most_urgent(bench: Bench) -> None:
+    await ensure_consumer(bench.client, "ns", "p", 9)
+    first = await bench.submit("sleep")
+    await bench.reached(first, RecordKind.DISPATCHED)
+    low = [await bench.submit("sleep") for _ in range(3)]
+    high = await bench.submit("hello", band=9)
+    await Bucket(bench.client, CONTROL, BandsInUse).put(bands_key("ns", "p"), BandsInUse(bands=(9,)))
+    await bench.ended(high)
+    left = [run for run in low if not (await bench.now(run)).record.kind.terminal]
+    assert len(left) >= 2  # at most the one that had been fetched ahead came before it
 
 
 async def test_work_survives_a_restart_of_the_queue(bench: Bench, nats_server: Any) -> None:

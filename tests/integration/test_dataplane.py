@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import StorageType
 
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import CONTROL, RunId
+from armonik_sdk.api.names import CONTROL, QUEUE, RunId, consumer
 from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.errors import ChecksumMismatch, Conflict, ObjectMissing
@@ -104,6 +105,53 @@ async def test_a_submission_is_queued_once_until_it_is_acknowledged(nats_client:
     assert await queued(nats_client) == set()
     assert await puller.next(timeout=0.2) is None
     assert await publish_run(nats_client, run, "p", _message(run)) is True
+
+
+def _pulled(message: Msg | None) -> RunId:
+    assert message is not None
+    return RunId.from_queue(message.subject)[0]
+
+
+async def test_what_is_most_urgent_is_pulled_first(nats_client: Client) -> None:
+    runs = {band: _run() for band in (0, 4, 9)}
+    for band, run in runs.items():
+        await ensure_consumer(nats_client, "ns", "p", band)
+        await publish_run(nats_client, run, "p", _message(run), band)
+    idle, busy = Puller(nats_client, "ns", "p"), Puller(nats_client, "ns", "p")
+    for puller in (idle, busy):
+        puller.use([4, 9])
+    pulled = [_pulled(await busy.backlog()), _pulled(await idle.next()), _pulled(await idle.next())]
+    assert pulled == [runs[band] for band in (9, 4, 0)]
+    assert await busy.backlog() is None
+
+
+async def test_what_an_idle_puller_does_not_take_goes_to_another(nats_client: Client) -> None:
+    for band in (0, 9):
+        await ensure_consumer(nats_client, "ns", "p", band)
+    one, other = Puller(nats_client, "ns", "p"), Puller(nats_client, "ns", "p")
+    one.use([9])
+    waiting = asyncio.create_task(one.next(timeout=30.0))
+    info: Any = None
+    while info is None or not info.num_waiting:  # its pull in the lower band is open
+        info = await nats_client.jetstream().consumer_info(QUEUE, consumer("ns", "p", 0))
+    high, low = _run(), _run()
+    await publish_run(nats_client, high, "p", _message(high), 9)
+    assert _pulled(await waiting) == high
+    await publish_run(nats_client, low, "p", _message(low))
+    assert _pulled(await other.next(timeout=8.0)) == low  # and not after `ack_wait`
+    await one.close()
+
+
+async def test_a_band_that_comes_into_use_is_looked_into_at_once(nats_client: Client) -> None:
+    for band in (0, 9):
+        await ensure_consumer(nats_client, "ns", "p", band)
+    puller, run = Puller(nats_client, "ns", "p"), _run()
+    waiting = asyncio.create_task(puller.next(timeout=3.0))
+    await publish_run(nats_client, run, "p", _message(run), 9)
+    puller.use([9])
+    assert await waiting is None
+    assert _pulled(await puller.next(timeout=3.0)) == run
+    await puller.close()
 
 
 async def test_a_purge_takes_exactly_one_tasks_messages(nats_client: Client) -> None:
