@@ -142,10 +142,11 @@ def test_a_server_that_is_down_when_the_operator_starts(here: Space, component: 
     with stopped(component):
         kill_operator()
         apply(session(here.namespace, f"no-{component}", PARTITION))
-        here.submit(f"no-{component}", of=f"no-{component}", payload={"inline": component})
+        text = component * 500  # longer than what rides in the queue's message
+        here.submit(f"no-{component}", of=f"no-{component}", payload={"inline": text})
         _parked(here, f"no-{component}", reason, component)
         _parked(here, f"no-{component}", reason, component, kind="session.armonik.io")
-    _runs(here, f"no-{component}", component)
+    _runs(here, f"no-{component}", text)
     here.ready("session", f"no-{component}")
 
 

@@ -19,7 +19,7 @@ from space import PARTITION, SESSION, Space, space
 from armonik_sdk.api.kinds import Dependency, ObjectRef, TaskOptions
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import RunId, result_id, task_payload_key
-from armonik_sdk.api.records import DesiredState, RecordKind, ResultState
+from armonik_sdk.api.records import DesiredState, RecordKind, ResultState, carried
 from armonik_sdk.client import Client
 from armonik_sdk.client.errors import ResultAborted
 
@@ -57,7 +57,8 @@ def test_the_client_reads_the_service_configuration(here: Space) -> None:
 
 def test_a_task_goes_the_whole_way(here: Space) -> None:
     """Submitted, Dispatched, Done: each record follows the one before, and every place says the same."""
-    uid = here.submit("whole", payload={"inline": "forty-two"})
+    text = "forty-two " * 300  # more than rides in a message, less than what rides in a record
+    uid = here.submit("whole", payload={"inline": text})
     task, entries = here.end("whole")
     status, session_uid = task["status"], here.get(SESSION, "session.armonik.io")["metadata"]["uid"]
     run = RunId(here.namespace, session_uid, uid, 0)
@@ -83,20 +84,19 @@ def test_a_task_goes_the_whole_way(here: Space) -> None:
     apart = {name: _moment(status["times"][name]) - entry.time for name, entry in times.items()}
     assert max(map(abs, apart.values())) < timedelta(milliseconds=1), apart
 
-    # The inline payload went to the object store, the result was named by the commit and stands there.
-    payload = hashlib.sha256(b"forty-two").hexdigest()
+    # The inline payload went to the object store, the small result rides in the commit.
+    payload = hashlib.sha256(text.encode()).hexdigest()
     key = task_payload_key(here.namespace, session_uid, uid)
-    assert here.observe.read(ObjectRef(key=key, sha256=payload)) == b"forty-two"
+    assert here.observe.read(ObjectRef(key=key, sha256=payload)) == text.encode()
     (results,) = here.observe.results(uid).values()
-    piece = results.outcomes[0].outputs["result"]
-    assert results.ref(piece).key.startswith(f"{run.objects(1, '')}")
-    assert here.observe.read(results.ref(piece)) == b"forty-two"
+    assert results.objects == ()
+    assert carried(results.ref(results.outcomes[0].outputs["result"])) == text.encode()
     assert uid in here.observe.inventory()
 
     # Small results stand in the status itself, ids say what they belong to.
     (shown,) = status["results"]
-    assert (shown["id"], shown["inline"]) == (result_id(uid, 0, "result"), "forty-two")
-    assert (shown["size"], shown["sha256"]) == (9, payload)
+    assert (shown["id"], shown["inline"]) == (result_id(uid, 0, "result"), text)
+    assert (shown["size"], shown["sha256"]) == (len(text), payload)
 
 
 def test_options_are_merged_item_over_task_over_session_over_service(here: Space) -> None:
@@ -147,6 +147,29 @@ def test_the_client_uploads_large_payloads_itself(here: Space) -> None:
     assert "data" not in task["status"]["results"][0]
     assert task["status"]["results"][0]["sha256"] == hashlib.sha256(large).hexdigest()
     assert uid == _uid(task)
+    # The result was named by the commit and stands in the store.
+    (results,) = here.observe.results(uid).values()
+    place = results.ref(results.outcomes[0].outputs["result"])
+    owner = here.get(SESSION, "session.armonik.io")["metadata"]["uid"]
+    assert place.key.startswith(RunId(here.namespace, owner, uid, 0).objects(1, ""))
+    assert here.observe.read(place) == large
+
+
+def test_small_data_needs_no_object(here: Space) -> None:
+    """A payload of up to 1 KiB rides in the message, the small result of a single Task in the commit."""
+    uid = here.submit("small", payload={"inline": "p" * 1024})
+    task, _ = here.end("small")
+    assert task["status"]["results"][0]["inline"] == "p" * 1024
+    owner = here.get(SESSION, "session.armonik.io")["metadata"]["uid"]
+    assert here.observe.objects(owner, uid) == {}
+    several = here.submit("several", payload={"inline": "q"}, count=3)
+    here.end("several")
+    assert [_result(here, several, index) for index in range(3)] == [b"q"] * 3
+    assert here.observe.objects(owner, several), "results of runs are packed into an object"
+    # Both are inputs like any other.
+    here.submit("joined", "concat", dependsOn=[{"task": "small"}, {"task": "several"}])
+    joined, _ = here.end("joined")
+    assert sorted(joined["status"]["results"][0]["inline"]) == sorted("p" * 1024 + "qqq")
 
 
 def test_an_agent_fetches_the_next_run_while_its_worker_computes(here: Space) -> None:

@@ -29,7 +29,7 @@ def here() -> Iterator[Space]:
 @pytest.fixture(scope="module")
 def loot(here: Space) -> dict[str, object]:
     """What the worker brings home; larger than a status shows, so from the object store."""
-    other = here.submit("other", payload={"inline": "somebody else's"})
+    other = here.submit("other", payload={"inline": "somebody else's" * 100})
     here.end("other")
     key = task_payload_key(here.namespace, here.get(SESSION, "session.armonik.io")["metadata"]["uid"], other)
     words = {

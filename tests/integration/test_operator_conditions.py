@@ -98,7 +98,7 @@ async def test_a_store_that_is_away_is_waited_for(
     await kube.create(TASKS, manifest("Task", "before", session="demo"), namespace)
     await agent.compute()
     await store_proxy.cut()
-    payload = {"inline": "hello"}
+    payload = {"inline": "hello" * 300}  # longer than what rides in the queue's message
     await kube.create(TASKS, manifest("Task", "patient", session="demo", payload=payload), namespace)
     message = await ready_reason(kube, "patient", namespace, "StoreUnavailable")
     assert message.startswith("the object store cannot be reached; work goes on when it is back: ")

@@ -26,6 +26,7 @@ from armonik_sdk.api.records import (
     ResultEntry,
     ResultState,
     RunResults,
+    carried,
 )
 from simulation.kube import Object
 from simulation.stream import Stored
@@ -191,6 +192,8 @@ def _check_delegated(world: World, run: RunId, result: str) -> None:
 
 
 def _bytes(world: World, ref: ObjectRef) -> bytes:
+    if (here := carried(ref)) is not None:
+        return here
     return world.store.objects[ref.key][ref.offset or 0 :][: ref.length]
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from armonik_sdk.api.const import DEFAULT_OUTPUT
-from armonik_sdk.api.kinds import ObjectRef, TaskOptions
+from armonik_sdk.api.kinds import TaskOptions
 from armonik_sdk.api.kinds.options import merge_options
 from armonik_sdk.api.messages import ElementSpec, RunMessage
 from armonik_sdk.api.names import result_id
+from armonik_sdk.api.records import DataRef
 
 FALLBACK_RETRIES = 3
 FALLBACK_DURATION = 86_400
@@ -21,7 +22,7 @@ class Element:
     task_id: str
     """Id the worker sees."""
     payload_id: str
-    inputs: dict[str, ObjectRef | None]
+    inputs: dict[str, DataRef | None]
     """What must lie in the data folder, by id; None as value: the locator is unknown. Payload included."""
     payload_is_result: bool
     """Its id is that of a result, and not made up by the agent."""
@@ -81,7 +82,7 @@ class Elements:
             options=merge_options(spec.options, message.options) if spec.options else self._options,
         )
 
-    def _payload(self, index: int, spec: ElementSpec) -> tuple[str, ObjectRef | None, bool]:
+    def _payload(self, index: int, spec: ElementSpec) -> tuple[str, DataRef | None, bool]:
         """Id, place, and whether it is empty; elements that share a payload share its id."""
         locators = self.message.locators
         if spec.payload_id:

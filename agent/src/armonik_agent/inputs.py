@@ -17,6 +17,7 @@ from armonik_agent.elements import Element
 from armonik_agent.errors import InputUnavailable
 from armonik_agent.folder import Folder, plain_name
 from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.records import carried
 from armonik_sdk.dataplane.errors import ChecksumMismatch, ObjectMissing
 from armonik_sdk.dataplane.objects import ObjectStore, checked
 from armonik_sdk.dataplane.spans import cut, plan_spans
@@ -143,8 +144,12 @@ class RunInputs:
 
     async def _fetch(self, batch: Batch) -> None:
         bound = asyncio.Semaphore(PARALLEL)
-        small = [(n, r) for n, r in batch.fetch.items() if r.length is not None and r.length <= SPAN_BYTES]
-        large = [(n, r) for n, r in batch.fetch.items() if r.length is None or r.length > SPAN_BYTES]
+        here = [(n, r, data) for n, r in batch.fetch.items() if (data := carried(r)) is not None]
+        for name, ref, data in here:
+            self._place(ref, ((name, ref),), data)
+        away = [(n, r) for n, r in batch.fetch.items() if carried(r) is None]
+        small = [(n, r) for n, r in away if r.length is not None and r.length <= SPAN_BYTES]
+        large = [(n, r) for n, r in away if r.length is None or r.length > SPAN_BYTES]
 
         async def read(span: ObjectRef, parts: tuple[tuple[str, ObjectRef], ...]) -> None:
             async with bound:

@@ -71,7 +71,7 @@ def by_name(
 
 
 async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -> Change:
-    """Upload the kept bytes as one object and name every piece.
+    """Upload the kept bytes as one object and name every piece; with `inline`, small ones ride in the record.
 
     Raises:
         StoreUnavailable: the object store gives no usable answer.
@@ -83,17 +83,12 @@ async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -
         if isinstance(data, ObjectRef):
             place = places.setdefault(data.key, len(places))
             return Piece(object=place, length=data.length or 0, sha256=data.sha256 or "")
+        digest = hashlib.sha256(data).hexdigest()
+        if inline and len(data) <= MAX_RESULT_INLINE_BYTES:
+            return Piece(length=len(data), sha256=digest, inline=base64.b64encode(data).decode())
         place, offset = places.setdefault(key, len(places)), len(body)
         body.extend(data)
-        return Piece(
-            object=place,
-            offset=offset,
-            length=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            inline=base64.b64encode(data).decode()
-            if inline and len(data) <= MAX_RESULT_INLINE_BYTES
-            else None,
-        )
+        return Piece(object=place, offset=offset, length=len(data), sha256=digest)
 
     outcomes = [
         element.outcome.model_copy(

@@ -233,6 +233,10 @@ def _moved(outcome: Outcome, place: dict[int, int]) -> Outcome:
         return outcome
 
     def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
-        return {n: p.model_copy(update={"object": place[p.object]}) for n, p in pieces.items()}
+        return {n: _moved_piece(p, place) for n, p in pieces.items()}
 
     return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})
+
+
+def _moved_piece(piece: Piece, place: dict[int, int]) -> Piece:
+    return piece if piece.object is None else piece.model_copy(update={"object": place[piece.object]})

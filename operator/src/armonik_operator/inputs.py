@@ -31,12 +31,15 @@ from armonik_sdk.api.names import (
     task_payload_key,
 )
 from armonik_sdk.api.ranges import Span
+from armonik_sdk.api.records import DataRef
 from armonik_sdk.dataplane.errors import ObjectMissing
 
 log = logging.getLogger(__name__)
 
 KEPT_KEYS = 10_000
 """Objects that are known to be in the store."""
+RIDING_BYTES = 1024
+"""Largest payload that rides in the queue message; a run of 100 such stays below the message's limit."""
 KEPT = 256
 """Tasks whose prepared inputs are kept in memory."""
 
@@ -46,11 +49,11 @@ class Inputs:
     """Everything about a Task's inputs that its messages need."""
 
     items: list[Item] | None = None
-    payloads: dict[int, ObjectRef] = field(default_factory=dict)
+    payloads: dict[int, DataRef] = field(default_factory=dict)
     """By index; -1 is the Task's own."""
     payload_ids: dict[int, str] = field(default_factory=dict)
     dependencies: dict[int, list[str]] = field(default_factory=dict)
-    locators: dict[str, ObjectRef] = field(default_factory=dict)
+    locators: dict[str, DataRef] = field(default_factory=dict)
 
 
 class Items:
@@ -147,7 +150,7 @@ class Preparer:
         self._state = state
         self._book = book
         self._items = items
-        self._packed: OrderedDict[str, dict[int, ObjectRef]] = OrderedDict()
+        self._packed: OrderedDict[str, dict[int, DataRef]] = OrderedDict()
         self._there: OrderedDict[str, int] = OrderedDict()
 
     async def prepare(self, task: Task, session_uid: str, spans: Iterable[Span]) -> Inputs:
@@ -177,7 +180,7 @@ class Preparer:
             if payload is not None and payload.result is not None:
                 found.payload_ids[index] = payload.result
             elif payload is not None and payload.object is not None:
-                found.payloads[index] = payload.object
+                found.payloads[index] = DataRef.model_validate(payload.object)
                 await self._check(payload.object, index)
             for result in [*wanted, *([payload.result] if payload is not None and payload.result else [])]:
                 if result not in found.locators:
@@ -186,8 +189,11 @@ class Preparer:
                 found.payloads[index] = found.locators[payload.result]
         return found
 
-    async def _pack(self, task: Task, session_uid: str, inputs: Inputs) -> dict[int, ObjectRef]:
-        """Put the payloads that stand in the manifest into one object, once (protocol step S3)."""
+    async def _pack(self, task: Task, session_uid: str, inputs: Inputs) -> dict[int, DataRef]:
+        """Put the payloads that stand in the manifest into one object, once (protocol step S3).
+
+        Small ones need no object: they ride in the queue message (ADR 0005).
+        """
         uid = task.metadata.uid
         if uid in self._packed:
             return self._packed[uid]
@@ -195,14 +201,17 @@ class Preparer:
         contents = [(i, p.content()) for i, p in sources if p is not None]
         inline = [(i, content) for i, content in contents if content is not None]
         key = task_payload_key(task.metadata.namespace or "", session_uid, uid)
-        packed: dict[int, ObjectRef] = {}
-        offset = 0
+        packed: dict[int, DataRef] = {}
+        body = bytearray()
         for index, content in inline:
+            if len(content) <= RIDING_BYTES:
+                packed[index] = DataRef.of_bytes(content)
+                continue
             digest = hashlib.sha256(content).hexdigest()
-            packed[index] = ObjectRef(key=key, offset=offset, length=len(content), sha256=digest)
-            offset += len(content)
-        if inline:
-            await self._servers.objects.put(key, b"".join(content for _, content in inline))
+            packed[index] = DataRef(key=key, offset=len(body), length=len(content), sha256=digest)
+            body += content
+        if body:
+            await self._servers.objects.put(key, bytes(body))
         self._packed[uid] = packed
         if len(self._packed) > KEPT:
             self._packed.popitem(last=False)
@@ -279,7 +288,7 @@ class Preparer:
                 ids += await self._items.owed(other, index)
         return ids
 
-    async def _locate(self, task: Task, session_uid: str, result: str) -> ObjectRef:
+    async def _locate(self, task: Task, session_uid: str, result: str) -> DataRef:
         namespace, implied = task.metadata.namespace or "", split_result_id(result)
         if implied is not None:
             uid, index, output = implied

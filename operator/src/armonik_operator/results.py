@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from armonik_operator.fold import all_outcomes
 from armonik_operator.state import Received, Servers
-from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
-from armonik_sdk.api.records import Outcome, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.api.records import DataRef, Outcome, Piece, ResultEntry, ResultState, RunResults
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 
 log = logging.getLogger(__name__)
@@ -61,9 +60,13 @@ def merge(standing: RunResults, new: RunResults) -> RunResults | None:
 
 def _moved(outcome: Outcome, by: int) -> Outcome:
     def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
-        return {n: p.model_copy(update={"object": p.object + by}) for n, p in pieces.items()}
+        return {n: _moved_piece(p, by) for n, p in pieces.items()}
 
     return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})
+
+
+def _moved_piece(piece: Piece, by: int) -> Piece:
+    return piece if piece.object is None else piece.model_copy(update={"object": piece.object + by})
 
 
 class ResultBook:
@@ -96,7 +99,7 @@ class ResultBook:
         )
         return stands.task == task
 
-    async def complete(self, name: ResultName, task: str, index: int, ref: ObjectRef) -> None:
+    async def complete(self, name: ResultName, task: str, index: int, ref: DataRef) -> None:
         """The result's bytes are committed. A second completion is ignored (protocol rule 8)."""
         done = ResultEntry(state=ResultState.COMPLETED, task=task, index=index, ref=ref)
         await self._settle(name, done, lambda now: now.state is ResultState.CREATED)

@@ -5,7 +5,7 @@ from pydantic import Field
 from armonik_sdk.api.kinds.data import ObjectRef
 from armonik_sdk.api.kinds.options import TaskOptions
 from armonik_sdk.api.kinds.task import Item
-from armonik_sdk.api.records import Wire
+from armonik_sdk.api.records import DataRef, Wire
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Longest queue message or record; what is longer goes to an object that it names (protocol rule 15)."""
@@ -14,7 +14,7 @@ MAX_MESSAGE_BYTES = 256 * 1024
 class ElementSpec(Wire):
     """What is special about one element of a run; what it leaves out stands in the message."""
 
-    payload: ObjectRef | None = None
+    payload: DataRef | None = None
     payload_id: str = ""
     """Set when the payload is a result; otherwise the agent names it."""
     dependencies: tuple[str, ...] | None = None
@@ -46,13 +46,13 @@ class RunMessage(Wire):
     options: TaskOptions = Field(default_factory=TaskOptions)
     """Merged: task over session over service configuration."""
     outputs: tuple[str, ...] = ()
-    payload: ObjectRef | None = None
+    payload: DataRef | None = None
     """Input of every element that has none of its own; None means empty."""
     payload_id: str = ""
     dependencies: tuple[str, ...] = ()
     """Result ids that every element gets."""
     elements: dict[int, ElementSpec] = Field(default_factory=dict)
-    locators: dict[str, ObjectRef] = Field(default_factory=dict)
+    locators: dict[str, DataRef] = Field(default_factory=dict)
     """Where the dependencies' bytes lie, by result id."""
     spill: ObjectRef | None = None
     """When the message would be too long: the object with the whole RunMessage."""

@@ -4,10 +4,12 @@ A run's last record is its *head*. Records are cumulative: the head alone says e
 Unknown fields are ignored when reading, so an older agent can stand beside a newer operator.
 """
 
+import base64
+import hashlib
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from armonik_sdk.api.kinds.data import ObjectRef
@@ -75,16 +77,42 @@ class Owner(Wire):
         return (self.pod, self.process) == (other.pod, other.process)
 
 
-class Piece(Wire):
-    """Bytes inside one of the record's objects."""
+class DataRef(ObjectRef):
+    """Where bytes are: in an object, or here (ADR 0005)."""
 
-    object: int
-    """Index into the record's `objects`."""
+    key: str = ""
+    """Key of the object; empty when the bytes are here."""
+    data: str | None = None
+    """The bytes themselves, in base64."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_object(cls, value: object) -> object:
+        return value.model_dump() if type(value) is ObjectRef else value
+
+    @classmethod
+    def of_bytes(cls, content: bytes) -> Self:
+        """A reference that carries its bytes."""
+        digest = hashlib.sha256(content).hexdigest()
+        return cls(length=len(content), sha256=digest, data=base64.b64encode(content).decode())
+
+
+def carried(ref: ObjectRef) -> bytes | None:
+    """The bytes that a reference carries; None when they are in an object."""
+    data = ref.data if isinstance(ref, DataRef) else None
+    return base64.b64decode(data) if data is not None else None
+
+
+class Piece(Wire):
+    """The bytes of an output: inside one of the record's objects, or here."""
+
+    object: int | None = None
+    """Index into the record's `objects`; None when the bytes are here."""
     offset: int = 0
     length: int
     sha256: str
     inline: str | None = None
-    """The bytes in base64 as well, for small outputs of single Tasks, so that the status can show them."""
+    """The bytes themselves in base64: small outputs of single Tasks (ADR 0005)."""
 
 
 class Outcome(Wire):
@@ -142,11 +170,12 @@ class Committed(Wire):
     objects: tuple[str, ...] = ()
     """Keys of the objects that `outcomes` point into."""
 
-    def ref(self, piece: Piece) -> ObjectRef:
-        """Where the bytes of an output lie."""
-        return ObjectRef(
-            key=self.objects[piece.object], offset=piece.offset, length=piece.length, sha256=piece.sha256
-        )
+    def ref(self, piece: Piece) -> DataRef:
+        """Where the bytes of an output are."""
+        if piece.object is None:
+            return DataRef(length=piece.length, sha256=piece.sha256, data=piece.inline)
+        key = self.objects[piece.object]
+        return DataRef(key=key, offset=piece.offset, length=piece.length, sha256=piece.sha256)
 
 
 class Record(Committed):
@@ -276,6 +305,6 @@ class ResultEntry(Wire):
     task: str = ""
     """UID of the Task that shall produce it, if any."""
     index: int = 0
-    ref: ObjectRef | None = None
+    ref: DataRef | None = None
     reason: str = ""
     """Why it was aborted, the whole chain."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.names import split_result_id
-from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults, carried
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
 from armonik_sdk.dataplane.spans import GAP_BYTES, cut, plan_spans
 
@@ -45,7 +45,7 @@ def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) 
     if entry is not None:
         match entry.state:
             case ResultState.COMPLETED if entry.ref is not None:
-                return Found(entry.ref)
+                return Found(entry.ref, carried(entry.ref))
             case ResultState.ABORTED:
                 raise ResultAborted(result, entry.reason or "Aborted")
             case ResultState.DELETED:
