@@ -13,7 +13,8 @@ export ARMONIK_E2E_NAMESPACE ?= armonik-system
 # Further arguments for `helm upgrade --install`, for pytest, and for the benchmarks (`--only no-op`).
 HELM_ARGS ?=
 PYTEST_ARGS ?=
-# Files of integration and end-to-end tests at once: they mostly wait. Each has servers or a namespace of its own.
+# Processes that run integration and end-to-end tests beside each other, which mostly wait. Each has servers or
+# a namespace of its own.
 TEST_PROCESSES ?= 3
 SOAK_EXAMPLES ?= 5000
 SOAK_STEPS ?= 100
@@ -70,14 +71,14 @@ soak: venv ## The simulation for long: SOAK_EXAMPLES histories of SOAK_STEPS ste
 .PHONY: test-integration
 test-integration: venv cluster-build ## Tests against real servers on loopback
 	@$(call STAGE,integration tests)
-	$(BIN)/python -m pytest -q tests/integration -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/integration -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
 	$(REACH)
 	run() { $(BIN)/python -m pytest -q tests/e2e $(PYTEST_ARGS) -m "$$@" || [ $$? = 5 ]; } # 5: none was chosen
-	run "e2e and not alone" -n $(TEST_PROCESSES) --dist loadfile
+	run "e2e and not alone" -n $(TEST_PROCESSES) --dist loadgroup
 	run "e2e and alone"
 
 .PHONY: bench

@@ -206,7 +206,7 @@ def assert_each_element_ended_once(observe: Observer, task: Object) -> list[Entr
             o.index: _located(heads[start].record, o) for o in heads[start].record.outcomes
         }
     # The acknowledgement follows the commit, so it may be a moment behind.
-    until(f"the queue holds nothing of {uid}", lambda: not observe.queued(uid), 30)
+    until(f"the queue holds nothing of {uid}", lambda: not observe.queued(uid))
     return entries
 
 

@@ -20,20 +20,24 @@ NAMESPACE = os.environ.get("ARMONIK_E2E_NAMESPACE", "armonik-system")
 
 Object = dict[str, Any]
 
+PATIENCE = 180
+"""Seconds to wait for what must come: generous, for a machine that does other things as well. Only a failing
+test ever waits that long."""
 
-def attempt(*words: str, stdin: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
+
+def attempt(*words: str, stdin: str = "", timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """A command that may fail."""
     return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def run(*words: str, stdin: str = "", timeout: float = 120) -> str:
+def run(*words: str, stdin: str = "", timeout: float = PATIENCE) -> str:
     """Standard output of a command that must succeed."""
     done = attempt(*words, stdin=stdin, timeout=timeout)
     assert done.returncode == 0, f"{' '.join(words)}:\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
-def kubectl(*words: str, stdin: str = "", timeout: float = 120) -> str:
+def kubectl(*words: str, stdin: str = "", timeout: float = PATIENCE) -> str:
     return run("kubectl", *words, stdin=stdin, timeout=timeout)
 
 
@@ -93,7 +97,7 @@ def _object(kind: str, namespace: str, name: str, spec: Object) -> Object:
     }
 
 
-def finished(namespace: str, name: str, timeout: int = 180) -> Object:
+def finished(namespace: str, name: str, timeout: int = PATIENCE) -> Object:
     """The Task, once its condition Finished is there."""
     words = ("--namespace", namespace, f"tasks.armonik.io/{name}")
     kubectl("wait", "--for=condition=Finished", f"--timeout={timeout}s", *words, timeout=timeout + 30)
@@ -101,7 +105,7 @@ def finished(namespace: str, name: str, timeout: int = 180) -> Object:
     return found
 
 
-def until(what: str, holds: Callable[[], bool], timeout: float = 120) -> None:
+def until(what: str, holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
     """Return as soon as a condition that kubectl cannot wait for holds."""
     deadline = time.monotonic() + timeout
     while not holds():
@@ -117,11 +121,20 @@ def stopped(component: str) -> Iterator[None]:
     kubectl("scale", workload, "--replicas=0", *words)
     try:
         selector = f"app.kubernetes.io/component={component},app.kubernetes.io/instance={RELEASE}"
-        kubectl("wait", "pod", "--selector", selector, "--for=delete", "--timeout=90s", *words)
+        kubectl(
+            "wait",
+            "pod",
+            "--selector",
+            selector,
+            "--for=delete",
+            f"--timeout={PATIENCE}s",
+            *words,
+            timeout=PATIENCE + 30,
+        )
         yield
     finally:
         kubectl("scale", workload, "--replicas=1", *words)
-        kubectl("rollout", "status", workload, "--timeout=180s", *words, timeout=200)
+        kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s", *words, timeout=PATIENCE + 30)
 
 
 def kill_operator() -> None:
@@ -129,12 +142,22 @@ def kill_operator() -> None:
     words = ("--namespace", NAMESPACE)
     selector = f"app.kubernetes.io/component=operator,app.kubernetes.io/instance={RELEASE}"
     kubectl("delete", "pod", "--selector", selector, "--grace-period=0", "--force", *words)
-    kubectl("rollout", "status", f"deployment/{RELEASE}-operator", "--timeout=180s", *words, timeout=200)
+    kubectl(
+        "rollout",
+        "status",
+        f"deployment/{RELEASE}-operator",
+        f"--timeout={PATIENCE}s",
+        *words,
+        timeout=PATIENCE + 30,
+    )
 
 
 @contextmanager
 def fresh_namespace(prefix: str, *, wait: bool = True) -> Iterator[str]:
-    """A namespace of one test, which must go when it is deleted; with `wait` the test waits for its end."""
+    """A namespace of one test, which must go when it is deleted.
+
+    With `wait` the test itself waits for its end, else `await_leaving` does after all tests.
+    """
     name = f"{prefix}-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", name)
     try:
@@ -144,8 +167,22 @@ def fresh_namespace(prefix: str, *, wait: bool = True) -> Iterator[str]:
             delete_namespace(name)
         else:
             kubectl("delete", "namespace", name, "--wait=false")
+            _leaving.append(f"namespace/{name}")
+
+
+_leaving: list[str] = []
+"""Namespaces whose end nobody has awaited yet."""
+
+
+def await_leaving() -> None:
+    """Wait until every namespace that was deleted is gone; fails when something keeps one from going."""
+    if _leaving:
+        kubectl("wait", "--for=delete", *_leaving, f"--timeout={PATIENCE}s", timeout=2 * PATIENCE)
+        _leaving.clear()
 
 
 def delete_namespace(name: str) -> None:
     """Delete a namespace and everything in it; fails when something keeps it from going."""
-    kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s", timeout=150)
+    kubectl(
+        "delete", "namespace", name, "--ignore-not-found", f"--timeout={PATIENCE}s", timeout=PATIENCE + 30
+    )

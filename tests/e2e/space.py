@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from observe import Entry, Observer, assert_each_element_ended_once
 from release import (
+    PATIENCE,
     Object,
     apply,
     finished,
@@ -71,19 +72,29 @@ class Space:
 
     def delete(self, name: str, kind: str = "tasks.armonik.io") -> None:
         """Delete it and wait until it is gone."""
-        kubectl("delete", kind, name, "--namespace", self.namespace, "--timeout=60s")
+        kubectl(
+            "delete",
+            kind,
+            name,
+            "--namespace",
+            self.namespace,
+            f"--timeout={PATIENCE}s",
+            timeout=PATIENCE + 30,
+        )
 
-    def end(self, name: str, timeout: int = 120) -> tuple[Object, list[Entry]]:
+    def end(self, name: str, timeout: int = PATIENCE) -> tuple[Object, list[Entry]]:
         """The Task when it has ended, everything about its end checked; its records."""
         found = finished(self.namespace, name, timeout)
         return found, assert_each_element_ended_once(self.observe, found)
 
-    def until(self, name: str, what: str, holds: Callable[[Object], bool], timeout: float = 60) -> Object:
+    def until(
+        self, name: str, what: str, holds: Callable[[Object], bool], timeout: float = PATIENCE
+    ) -> Object:
         """The Task's status, once it is as wanted."""
         until(f"{self.namespace}/{name} {what}", lambda: holds(self.status(name)), timeout)
         return self.status(name)
 
-    def running(self, name: str, timeout: float = 60) -> Entry:
+    def running(self, name: str, timeout: float = PATIENCE) -> Entry:
         """Wait until an agent has taken the only run of a Task; its last record."""
         uid = self.get(name)["metadata"]["uid"]
 
@@ -94,16 +105,27 @@ class Space:
         until(f"{self.namespace}/{name} is taken by an agent", taken, timeout)
         return self.observe.records(uid)[-1]
 
-    def ready(self, kind: str, name: str, timeout: int = 90) -> None:
+    def ready(self, kind: str, name: str, timeout: int = PATIENCE) -> None:
         """Wait for condition Ready of a Session or Partition."""
         words = (f"{kind}.armonik.io/{name}", "--namespace", self.namespace)
         kubectl("wait", "--for=condition=Ready", f"--timeout={timeout}s", *words, timeout=timeout + 30)
+
+    def serving(self, pods: int) -> None:
+        """Wait until so many pods of the file's Partition take work."""
+        words = (
+            f"partitions.armonik.io/{PARTITION}",
+            "--namespace",
+            self.namespace,
+            f"--timeout={PATIENCE}s",
+        )
+        ready = f"--for=jsonpath={{.status.readyReplicas}}={pods}"
+        kubectl("wait", ready, *words, timeout=PATIENCE + 30)
 
     def sdk(self, use: Callable[[Client], Awaitable[T]]) -> T:
         """What a client of the SDK gets, connected as from a developer's machine."""
 
         async def used() -> T:
-            async with await Client.connect(self.namespace) as client, asyncio.timeout(120):
+            async with await Client.connect(self.namespace) as client, asyncio.timeout(PATIENCE):
                 return await use(client)
 
         return asyncio.run(used())
@@ -132,7 +154,7 @@ def space(prefix: str, *, pods: int = 1, memory: str = "") -> Iterator[Space]:
         )
         here.ready("session", SESSION)
         here.ready("partition", PARTITION)
-        words = (f"partitions.armonik.io/{PARTITION}", "--namespace", namespace, "--timeout=90s")
-        kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={pods}", *words)
+        here.serving(pods)
         yield here
-        kubectl("delete", "sessions.armonik.io", "--all", "--namespace", namespace, "--timeout=60s")
+        words = ("--all", "--namespace", namespace, f"--timeout={PATIENCE}s")
+        kubectl("delete", "sessions.armonik.io", *words, timeout=PATIENCE + 30)

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from release import Object, apply, kill_operator, lab_partition, objects, session, stopped, until
 from space import PARTITION, Space, space
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_what_is_missing_is_told_once_by_an_event(here: Space) -> None:
     here.submit("told", of="nobody")
     _parked(here, "told", "SessionNotFound", "nobody")
     words = ("--namespace", here.namespace, "--field-selector", "involvedObject.name=told")
-    until("an Event tells it", lambda: bool(objects("events", *words)), 10)
+    until("an Event tells it", lambda: bool(objects("events", *words)))
     (event,) = objects("events", *words)
     assert (event["type"], event["reason"], event.get("count", 1)) == ("Warning", "SessionNotFound", 1)
     assert "nobody" in event["message"]
@@ -157,7 +157,7 @@ def _parked(here: Space, name: str, reason: str, *words: str, kind: str = "tasks
         conditions = here.status(name, kind).get("conditions", [])
         return next((c for c in conditions if c["type"] == "Ready"), {})
 
-    until(f"{kind} {name} says {reason}", lambda: ready().get("reason") == reason, 30)
+    until(f"{kind} {name} says {reason}", lambda: ready().get("reason") == reason)
     said = ready()
     assert said["status"] == "False"
     assert [word for word in words if word not in said["message"]] == [], said["message"]

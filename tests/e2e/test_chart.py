@@ -51,7 +51,9 @@ def test_every_pod_meets_the_restricted_standard() -> None:
     enforce = "pod-security.kubernetes.io/enforce=restricted"
     for name in {NAMESPACE} | served:
         done = attempt("kubectl", "label", "--dry-run=server", "--overwrite", "namespace", name, enforce)
-        assert done.returncode == 0
+        if name not in (NAMESPACE, "default") and "NotFound" in done.stderr:
+            continue  # of a test beside this one, which has ended meanwhile
+        assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr, f"{name}: {done.stderr}"
 
 
@@ -96,7 +98,7 @@ def _flow_schema(path: str, user: str) -> str:
 def test_an_editor_submits_and_reads_but_makes_no_partition_and_no_status(namespace: str) -> None:
     kubectl("create", "rolebinding", "editors", "--clusterrole=edit", "--user=ada", "--namespace", namespace)
     # Kubernetes' own `edit` has ours once its controller has aggregated them.
-    until("ada may create tasks", lambda: _may(namespace, "create", "tasks.armonik.io"), timeout=30)
+    until("ada may create tasks", lambda: _may(namespace, "create", "tasks.armonik.io"))
     assert _may(namespace, "deletecollection", "tasks.armonik.io")
     assert _may(namespace, "patch", "sessions.armonik.io")
     assert _may(namespace, "get", "secrets/armonik-client")
@@ -182,7 +184,7 @@ def test_an_upgrade_keeps_running_work_and_renews_the_kinds(namespace: str) -> N
             options={"options": {"mode": "sleep", "seconds": "1"}, "maxRetries": 0},
         ),
     )
-    until("some elements are done", lambda: _succeeded(namespace, "sleeper") > 0, timeout=180)
+    until("some elements are done", lambda: _succeeded(namespace, "sleeper") > 0)
     data_servers = _pod_uids("nats", "s3")
     operators = _pod_uids("operator")
     columns = "{.spec.versions[0].additionalPrinterColumns[*].name}"
@@ -220,7 +222,7 @@ def test_an_upgrade_brings_new_permissions_to_nats(namespace: str) -> None:
     upgrade("--set-string", f"operator.podAnnotations.armonik\\.io/touched={namespace}")
 
     until("NATS is another pod", lambda: _pod_uids("nats").isdisjoint(nats) and bool(_pod_uids("nats")))
-    kubectl("rollout", "status", f"statefulset/{RELEASE}-nats", "--namespace", NAMESPACE, "--timeout=120s")
+    kubectl("rollout", "status", f"statefulset/{RELEASE}-nats", "--namespace", NAMESPACE, "--timeout=170s")
     inside = (f"{RELEASE}-nats-0", "--namespace", NAMESPACE)
     served = kubectl("exec", *inside, "--", "cat", "/etc/nats/auth/auth.conf")
     assert served == rendered

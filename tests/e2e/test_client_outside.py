@@ -9,7 +9,7 @@ import pytest
 from armonik_sdk.client import Client, Element, Payload
 
 pytestmark = pytest.mark.e2e
-WAIT = 120.0
+WAIT = 180.0
 
 
 def _forwards() -> list[int]:

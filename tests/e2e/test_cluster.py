@@ -42,7 +42,7 @@ MAIN = {
 }
 
 
-def kubectl(*words: str, stdin: str | None = None, timeout: float = 90) -> str:
+def kubectl(*words: str, stdin: str | None = None, timeout: float = 200) -> str:
     done = subprocess.run(
         ["kubectl", *words], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -94,13 +94,13 @@ def pod() -> Iterator[None]:
             },
         },
     )
-    kubectl("wait", "--namespace", NAMESPACE, "--for=condition=Ready", "pod/sidecar", "--timeout=60s")
+    kubectl("wait", "--namespace", NAMESPACE, "--for=condition=Ready", "pod/sidecar", "--timeout=180s")
     yield
-    kubectl("delete", "namespace", NAMESPACE, "--wait", "--timeout=80s")
+    kubectl("delete", "namespace", NAMESPACE, "--wait", "--timeout=180s")
 
 
 def test_node_is_ready() -> None:
-    kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=180s")
 
 
 def test_native_sidecar_starts_before_the_main_container() -> None:

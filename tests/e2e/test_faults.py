@@ -19,7 +19,7 @@ from space import PARTITION, Space, space
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Record
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PODS = 2
 OUTAGE = 15.0
@@ -35,19 +35,17 @@ def space_of_file() -> Iterator[Space]:
 @pytest.fixture
 def here(space_of_file: Space) -> Space:
     """The file's namespace, with all its pods serving again."""
-    words = (f"partitions.armonik.io/{PARTITION}", "--namespace", space_of_file.namespace, "--timeout=90s")
-    kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={PODS}", *words)
+    space_of_file.serving(PODS)
     return space_of_file
 
 
 @local_only
 def test_a_killed_worker_fails_the_attempt_at_once_and_the_next_succeeds(here: Space) -> None:
-    uid = here.submit("worker", "sleep", seconds=60, until="/tmp/once", payload={"inline": "alive"})
+    uid = here.submit("worker", "sleep", seconds=600, until="/tmp/once", payload={"inline": "alive"})
     kill(_pod(here, here.running("worker").record), "worker")
     until(
         "the failed attempt is journaled",
         lambda: any(e.record.attempts for e in here.observe.records(uid)),
-        20,
     )
     task, entries = here.end("worker")
     assert (task["status"]["results"][0]["inline"], task["status"]["attempts"]) == ("alive", 2)
@@ -57,7 +55,7 @@ def test_a_killed_worker_fails_the_attempt_at_once_and_the_next_succeeds(here: S
 
 
 def test_work_of_a_pod_that_is_told_to_stop_is_no_failure(here: Space) -> None:
-    here.submit("drained", "sleep", seconds=8, options={"maxRetries": 0})
+    here.submit("drained", "sleep", seconds=6, options={"maxRetries": 0})
     pod = _pod(here, here.running("drained").record)
     kubectl("delete", "pod", pod["metadata"]["name"], "--namespace", here.namespace, "--wait=false")
     task, _ = here.end("drained")
@@ -89,7 +87,7 @@ def test_an_agent_that_was_cut_off_cannot_commit_over_its_successor(here: Space)
         found = here.observe.results(uid)
         assert [entry.record.epoch for entry in entries] == [0, 1, 2, 2]
         assert _owners(entries)[-1] != pod["metadata"]["uid"]
-    until("the commit is refused", lambda: _metric(here, pod, "armonik_agent_fenced_total") > fenced, 60)
+    until("the commit is refused", lambda: _metric(here, pod, "armonik_agent_fenced_total") > fenced)
     assert here.observe.records(uid) == entries
     assert here.observe.results(uid) == found
     reference = found[0].ref(found[0].outcomes[0].outputs["result"])
@@ -102,6 +100,7 @@ def test_an_agent_that_was_cut_off_cannot_commit_over_its_successor(here: Space)
     assert here.end("after-cut")[0]["status"]["progress"] == "4/4"
 
 
+@pytest.mark.alone
 def test_no_owner_loses_its_work_while_nats_is_away(here: Space) -> None:
     here.submit("through", "sleep", seconds=20, count=PODS, options={"maxRetries": 0})
     until("every pod works", lambda: here.status("through").get("elements", {}).get("running") == PODS)
@@ -114,6 +113,7 @@ def test_no_owner_loses_its_work_while_nats_is_away(here: Space) -> None:
     assert {outcome.attempts for entry in entries for outcome in entry.record.outcomes} == {1}
 
 
+@pytest.mark.alone
 def test_work_goes_on_when_the_object_store_comes_back(here: Space) -> None:
     """The element that runs is not failed; a new task is not queued before its payload stands."""
     # Longer than what rides in messages and records.
@@ -122,7 +122,7 @@ def test_work_goes_on_when_the_object_store_comes_back(here: Space) -> None:
     here.running("stored")
     with stopped("s3"):
         new = here.submit("creating", payload={"inline": texts["creating"]})
-        status = here.until("creating", "says why", lambda s: bool(s.get("conditions")), 90)
+        status = here.until("creating", "says why", lambda s: bool(s.get("conditions")))
         ready = status["conditions"][0]
         assert (ready["type"], ready["reason"]) == ("Ready", "StoreUnavailable")
         assert status["phase"] == "Creating"
@@ -135,6 +135,7 @@ def test_work_goes_on_when_the_object_store_comes_back(here: Space) -> None:
         assert here.observe.read(run.ref(run.outcomes[0].outputs["result"])) == text.encode()
 
 
+@pytest.mark.alone
 def test_the_operator_is_killed_during_a_task_of_many_elements(here: Space) -> None:
     uid = here.submit("many", "sleep", seconds=0.05, count=200)
     here.until("many", "has begun", lambda s: s.get("elements", {}).get("succeeded", 0) > 0)
@@ -144,6 +145,7 @@ def test_the_operator_is_killed_during_a_task_of_many_elements(here: Space) -> N
     assert {o.index for run in here.observe.results(uid).values() for o in run.outcomes} == set(range(200))
 
 
+@pytest.mark.alone
 def test_a_task_deleted_while_the_operator_is_down_is_cleaned_up(here: Space) -> None:
     ended = here.submit("ended", payload={"inline": "stays"})
     here.end("ended")

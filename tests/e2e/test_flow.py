@@ -23,7 +23,7 @@ from armonik_sdk.api.records import DesiredState, RecordKind, ResultState, carri
 from armonik_sdk.client import Client
 from armonik_sdk.client.errors import ResultAborted
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +174,16 @@ def test_small_data_needs_no_object(here: Space) -> None:
 
 def test_an_agent_fetches_the_next_run_while_its_worker_computes(here: Space) -> None:
     """One pod, one slot: two messages are held, and one run is owned."""
-    uid = here.submit("ahead", "sleep", seconds=0.3, count=24)
+    uid = here.submit("ahead", "sleep", seconds=0.5, count=1000)
 
     def owned() -> int:
         heads = {entry.run.start: entry.record.kind.owned for entry in here.observe.records(uid)}
         return sum(heads.values())
 
-    until("the next message is held", lambda: here.observe.held(PARTITION) == 2 and owned() == 1, 7)
-    status = here.until("ahead", "is seen to run", lambda s: s.get("phase") == "Processing", 7)
+    until("the next message is held", lambda: here.observe.held(PARTITION) == 2 and owned() == 1)
+    status = here.until("ahead", "is seen to run", lambda s: s.get("phase") == "Processing")
     assert status["elements"]["running"] == 1
+    here.patch("ahead", {"desiredState": "Cancelled"})
     here.end("ahead")
 
 
@@ -197,7 +198,7 @@ def test_dependents_wait_for_the_data_and_get_it(here: Space) -> None:
     }
     uids = {name: here.submit(name, "concat", dependsOn=needs) for name, needs in waiting.items()}
     for name, uid in uids.items():
-        assert here.until(name, "is seen", lambda s: bool(s.get("phase")), 10)["phase"] == "Pending"
+        assert here.until(name, "is seen", lambda s: bool(s.get("phase")))["phase"] == "Pending"
         assert here.observe.kinds(uid) == []
         assert here.observe.queued(uid) == set()
     here.submit("gate")

@@ -17,7 +17,7 @@ from space import SESSION, Space, space
 
 from armonik_sdk.api.names import task_payload_key
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from release import (
     NAMESPACE,
+    PATIENCE,
     RELEASE,
     Object,
     apply,
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    with fresh_namespace("partitions") as name:
+    with fresh_namespace("partitions", wait=False) as name:
         yield name
 
 
@@ -93,23 +94,26 @@ def test_pods_follow_the_queue_up_and_down_to_none(namespace: str) -> None:
     apply(partition(namespace, idleSeconds=5), session(namespace, "work", "lab"))
     until("nothing is asked for", lambda: reason(namespace) == "ScaledToZero")
     assert pods(namespace) == []
-    apply(sleeper(namespace, 30, 1))
-    until("as many pods as may be", lambda: len(pods(namespace)) == 3, timeout=30)
-    until("all are busy", lambda: status(namespace)["busyReplicas"] == 3, timeout=60)
+    apply(sleeper(namespace, 1000, 1))
+    until("as many pods as may be", lambda: len(pods(namespace)) == 3)
+    until("all are busy", lambda: status(namespace).get("busyReplicas") == 3)
     assert status(namespace)["queued"] > 0
-    all_succeeded(namespace, 30)
-    until("all pods are gone", lambda: pods(namespace) == [], timeout=90)
+    cancelled = ("--type=merge", "--patch", json.dumps({"spec": {"desiredState": "Cancelled"}}))
+    kubectl("patch", "tasks.armonik.io", "sleeper", "--namespace", namespace, *cancelled)
+    assert finished(namespace, "sleeper")["status"]["elements"].get("failed", 0) == 0
+    until("all pods are gone", lambda: pods(namespace) == [])
     until("it says so", lambda: reason(namespace) == "ScaledToZero")
     assert (status(namespace)["busyReplicas"], status(namespace)["queued"]) == (0, 0)
 
 
 def test_scaling_down_under_load_disturbs_no_element(namespace: str) -> None:
     apply(partition(namespace, podReserved=3), session(namespace, "work", "lab"))
-    apply(sleeper(namespace, 24, 1))
+    until("it serves", lambda: status(namespace).get("readyReplicas") == 3)
+    apply(sleeper(namespace, 30, 1))
     until("all are busy", lambda: status(namespace).get("busyReplicas") == 3)
     change(namespace, {"podReserved": 1, "podMax": 1})
     until("one is left", lambda: len(pods(namespace)) == 1)
-    all_succeeded(namespace, 24)
+    all_succeeded(namespace, 30)
 
 
 def test_a_new_template_comes_in_under_load_and_disturbs_no_element(namespace: str) -> None:
@@ -177,7 +181,9 @@ def test_a_quota_is_told(namespace: str) -> None:
 
 
 def test_an_evicted_pod_is_replaced_and_loses_nothing(namespace: str) -> None:
-    apply(partition(namespace, podReserved=2), session(namespace, "work", "lab"), sleeper(namespace, 12, 1))
+    apply(partition(namespace, podReserved=2), session(namespace, "work", "lab"))
+    until("it serves", lambda: status(namespace).get("readyReplicas") == 2)
+    apply(sleeper(namespace, 20, 1))
     until("both are busy", lambda: status(namespace).get("busyReplicas", 0) >= 2)
     name = pods(namespace)[0]["metadata"]["name"]
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
@@ -185,7 +191,7 @@ def test_an_evicted_pod_is_replaced_and_loses_nothing(namespace: str) -> None:
     kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
     until("it is gone", lambda: name not in {pod["metadata"]["name"] for pod in pods(namespace)})
     until("another is ready", lambda: status(namespace).get("readyReplicas", 0) >= 2)
-    all_succeeded(namespace, 12)
+    all_succeeded(namespace, 20)
 
 
 def test_a_pod_of_a_worker_that_ignores_sigterm_ends_before_its_grace(namespace: str) -> None:
@@ -200,7 +206,14 @@ def test_a_pod_of_a_worker_that_ignores_sigterm_ends_before_its_grace(namespace:
     apply(made)
     until("it serves", lambda: status(namespace).get("readyReplicas") == 1)
     (pod,) = pods(namespace)
-    kubectl("delete", f"pod/{pod['metadata']['name']}", "--namespace", namespace, "--timeout=100s")
+    kubectl(
+        "delete",
+        f"pod/{pod['metadata']['name']}",
+        "--namespace",
+        namespace,
+        f"--timeout={PATIENCE}s",
+        timeout=PATIENCE + 30,
+    )
 
 
 def test_a_deleted_partition_leaves_no_pod_and_no_consumer_and_its_work_waits(namespace: str) -> None:
@@ -212,7 +225,7 @@ def test_a_deleted_partition_leaves_no_pod_and_no_consumer_and_its_work_waits(na
     until("its consumer is gone", lambda: f"{namespace}_lab_0" not in consumers())
     apply(sleeper(namespace, 2, 0.1))
     waiting = "--for=jsonpath={.status.conditions[0].reason}=PartitionNotFound"
-    kubectl("wait", waiting, "tasks.armonik.io/sleeper", "--namespace", namespace, "--timeout=60s")
+    kubectl("wait", waiting, "tasks.armonik.io/sleeper", "--namespace", namespace, "--timeout=170s")
     apply(partition(namespace))
     all_succeeded(namespace, 2)
 

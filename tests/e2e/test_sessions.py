@@ -18,7 +18,7 @@ from space import PARTITION, Space, space
 from armonik_sdk.api.names import result_id
 from armonik_sdk.api.records import RecordKind, ResultState
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 KIND = "sessions.armonik.io"
 
@@ -77,7 +77,7 @@ def test_cancel_reaches_running_work_and_purge_then_removes_the_data(here: Space
     refused = _try(here, "cancelled", "Purged")
     assert "spec.desiredState" in refused
     _ask(here, "cancelled", "Cancelled")
-    task, _ = here.end("cancelled", 60)
+    task, _ = here.end("cancelled")
     assert (task["status"]["phase"], task["status"]["elements"]["cancelled"]) == ("Cancelled", 3)
     assert _finished(here, "cancelled")["reason"] == "Cancelled"
     assert here.observe.objects(session_uid)
@@ -117,7 +117,7 @@ def test_submission_can_be_closed_for_clients_and_for_workers(here: Space) -> No
     uid = here.submit("parent", "subtasks", of="workers", payload={"inline": "1 2"})
     here.end("parent")
     words = ("--namespace", here.namespace, "--selector", f"armonik.io/parent={uid}")
-    until("the children are there", lambda: bool(objects("tasks.armonik.io", *words)), 20)
+    until("the children are there", lambda: bool(objects("tasks.armonik.io", *words)))
     for child in objects("tasks.armonik.io", *words):
         assert here.end(child["metadata"]["name"])[0]["status"]["phase"] == "Cancelled"
     handed = here.observe.own_results(here.get("workers", KIND)["metadata"]["uid"])
@@ -131,7 +131,7 @@ def test_a_finished_session_is_deleted_when_its_time_is_over(here: Space) -> Non
     uid = here.get("short", KIND)["metadata"]["uid"]
     here.patch("short", {"desiredState": "Closed", "ttlSecondsAfterFinished": 1}, KIND)
     words = ("get", KIND, "short", "--namespace", here.namespace)
-    until("the session is gone", lambda: attempt("kubectl", *words).returncode != 0, 60)
+    until("the session is gone", lambda: attempt("kubectl", *words).returncode != 0)
     until("its data is gone", lambda: not here.observe.objects(uid))
 
 
@@ -163,7 +163,7 @@ def _try(here: Space, name: str, state: str) -> str:
 
 
 def _phase(here: Space, name: str, phase: str) -> None:
-    until(f"session {name} is {phase}", lambda: here.status(name, KIND).get("phase") == phase, 60)
+    until(f"session {name} is {phase}", lambda: here.status(name, KIND).get("phase") == phase)
 
 
 def _condition(here: Space, name: str, type_: str) -> Object:
@@ -171,7 +171,7 @@ def _condition(here: Space, name: str, type_: str) -> Object:
 
 
 def _finished(here: Space, name: str) -> Object:
-    until(f"session {name} is finished", lambda: bool(_condition(here, name, "Finished")), 60)
+    until(f"session {name} is finished", lambda: bool(_condition(here, name, "Finished")))
     return _condition(here, name, "Finished")
 
 
@@ -181,7 +181,7 @@ def _counts(here: Space, name: str) -> dict[str, int]:
     def counted() -> dict[str, int]:
         return {k: v for k, v in here.status(name, KIND)["elements"].items() if v}
 
-    until("the counts settle", lambda: sum(counted().values()) == 2 * counted()["total"], 30)
+    until("the counts settle", lambda: sum(counted().values()) == 2 * counted()["total"])
     return counted()
 
 

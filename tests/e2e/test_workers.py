@@ -11,12 +11,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from observe import Entry
-from release import Object, attempt, kubectl, until
-from space import PARTITION, Space, space
+from release import Object, attempt, until
+from space import Space, space
 
 from armonik_sdk.client import Client
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PODS = 2
 MEMORY = "192Mi"
@@ -31,8 +31,7 @@ def space_of_file() -> Iterator[Space]:
 @pytest.fixture
 def here(space_of_file: Space) -> Space:
     """The file's namespace, with all its pods serving again."""
-    words = (f"partitions.armonik.io/{PARTITION}", "--namespace", space_of_file.namespace, "--timeout=120s")
-    kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={PODS}", *words, timeout=150)
+    space_of_file.serving(PODS)
     return space_of_file
 
 
@@ -149,7 +148,7 @@ def test_work_that_waits_for_a_pod_that_never_comes_can_be_cancelled(here: Space
     here.submit("nobody", of="nobody", count=50)
     here.until("nobody", "is queued", lambda s: s.get("elements", {}).get("queued") == 50)
     _cancel(here, "nobody")
-    task, _ = here.end("nobody", 30)
+    task, _ = here.end("nobody")
     assert task["status"]["cancelledIndexes"] == "0-49"
 
 
@@ -165,4 +164,4 @@ def _owner(entry: Entry) -> str:
 def _replaced(here: Space, pod: str) -> None:
     """The worker that did not listen is gone, and another pod takes work."""
     words = ("get", "pod", pod, "--namespace", here.namespace)
-    until(f"pod {pod} is gone", lambda: attempt("kubectl", *words).returncode != 0, 60)
+    until(f"pod {pod} is gone", lambda: attempt("kubectl", *words).returncode != 0)

@@ -18,7 +18,7 @@ from space import Space, space
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not os.environ.get("ARMONIK_AUDIT_LOG"), reason="needs the apiserver's audit log"),
 ]
 
