@@ -1,11 +1,12 @@
 """Sessions to their end: purge, time after the end, deletion with interruptions, and what is left behind."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from minio import Minio
 from nats.aio.client import Client
-from operator_process import TEMPLATE, FakeAgent, Process, absent, conditions, manifest, until
+from operator_process import DEADLINE, TEMPLATE, FakeAgent, Process, absent, conditions, manifest, until
 from proxy import Proxy
 
 from armonik_operator.adapters.kube import EVENTS, PARTITIONS, SESSIONS, TASKS, Kube
@@ -237,17 +238,34 @@ async def test_what_belongs_to_nobody_goes_when_it_is_old(
         found = objects(credentials, f"{namespace}/") | objects(credentials, "elsewhere/")
         return {key.split("/")[1] for key in found}
 
-    await keeper.tidy()
+    async def partitions() -> set[str]:
+        return {p for n, p in await consumers(nats_client, QUEUE) if n == namespace}
+
+    async def tidied(true: Callable[[], Awaitable[bool]]) -> None:
+        """Passes until it is so: one that a slow server ends leaves the rest to the next."""
+        async with asyncio.timeout(DEADLINE):
+            await keeper.tidy()
+            while not await true():
+                await keeper.tidy()
+
+    async def only_p_is_pulled() -> bool:
+        return await partitions() == {"p"}
+
+    async def gone_has_no_data() -> bool:
+        return not objects(credentials, f"{namespace}/gone/")
+
+    async def gone_is_forgotten() -> bool:
+        kept = {control_key(namespace, living), control_key("elsewhere", "gone")}
+        return await servers.control.keys() == kept
+
+    await tidied(only_p_is_pulled)
     assert left() == {"gone", living, "strange"}
-    assert {p for n, p in await consumers(nats_client, QUEUE) if n == namespace} == {"p"}
 
     now += YOUNG
-    await keeper.tidy()
+    await tidied(gone_has_no_data)
     # Nobody here has ever known a session "strange": a bucket may be shared.
     assert left() == {living, "strange", "gone"}
-    assert objects(credentials, f"{namespace}/gone/") == set()
     assert control_key(namespace, "gone") in await servers.control.keys()
 
     now += FORGET
-    await keeper.tidy()
-    assert await servers.control.keys() == {control_key(namespace, living), control_key("elsewhere", "gone")}
+    await tidied(gone_is_forgotten)
