@@ -241,7 +241,7 @@ FULL: tuple[Workload, ...] = (
     Batch("no-op, 20 elements", 20, few=20),
     Batch("no-op, 1,000 elements", 1_000),
     Batch("no-op, 10,000 elements", 10_000),
-    Batch("busy 1 ms, 2,000 elements", 2_000, Work(milliseconds=1)),
+    Batch("busy 1 ms, 1,000 elements", 1_000, Work(milliseconds=1)),
     Batch("busy 100 ms, 40 elements", 40, Work(milliseconds=100)),
     Batch("data 10 KiB, 1,000 elements", 1_000, Work(size=10 * KIB, payload=10 * KIB)),
     Batch("data 1 MiB, 32 elements", 32, Work(size=MIB, payload=MIB)),
