@@ -74,6 +74,51 @@ async def test_a_fan_in_of_1000_waits_for_the_last(
     await finished(kube, "root", namespace)
 
 
+async def test_diamonds_run_each_task_once_and_give_both_sides(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    """Three diamonds, one below the other; the bottom of one is the top of the next."""
+    needs: dict[str, list[str]] = {"top-0": []}
+    for at in range(3):
+        needs |= {f"left-{at}": [f"top-{at}"], f"right-{at}": [f"top-{at}"]}
+        needs[f"top-{at + 1}"] = [f"left-{at}", f"right-{at}"]
+    bodies = [
+        manifest("Task", name, session="demo", dependsOn=[{"task": other} for other in others])
+        for name, others in reversed(needs.items())
+    ]
+    await create_all(kube, namespace, bodies)
+    done: list[str] = []
+    for _ in needs:
+        message = await agent.compute()
+        assert set(needs[message.task_name]) <= set(done)
+        assert len(message.dependencies) == len(message.locators) == len(needs[message.task_name])
+        done.append(message.task_name)
+    assert sorted(done) == sorted(needs)
+    await finished(kube, "top-3", namespace)
+
+
+async def test_a_circle_waits_says_for_what_and_can_be_ended(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    circle = {"a": "b", "b": "c", "c": "a"}
+    bodies = [
+        manifest("Task", name, session="demo", dependsOn=[{"task": other}]) for name, other in circle.items()
+    ]
+    await create_all(kube, namespace, [*bodies, manifest("Task", "free", session="demo")])
+    assert (await agent.compute()).task_name == "free"  # nobody else is held up
+    for name, other in circle.items():
+        held = await until(kube, TASKS, name, namespace, lambda o: "Waiting" in conditions(o))
+        (said,) = [c for c in held["status"]["conditions"] if c["type"] == "Waiting"]
+        assert (held["status"]["phase"], said["reason"]) == ("Pending", "WaitingForData")
+        assert said["message"] == f"1 element waits for data: task {other} has not ended"
+    await kube.patch(TASKS, "a", {"spec": {"desiredState": "Cancelled"}}, namespace)
+    assert conditions(await finished(kube, "a", namespace))["Finished"] == "Cancelled"
+    for name in ("c", "b"):
+        (failure,) = (await finished(kube, name, namespace))["status"]["failures"]
+        assert failure["reason"] == "DependencyAborted"
+        assert "element 0 of task a ended as Cancelled: cancelled by request" in failure["message"]
+
+
 async def test_elements_wait_and_fall_one_by_one(
     demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:

@@ -27,6 +27,10 @@ class Refusal(Exception):  # noqa: N818 - what the server answers
 
 def matches(pattern: str, subject: str) -> bool:
     """Whether a subject matches a pattern with `*` and `>`."""
+    if pattern == subject:
+        return True
+    if "*" not in pattern and not pattern.endswith(">"):
+        return False
     wanted, given = pattern.split("."), subject.split(".")
     for place, token in enumerate(wanted):
         if token == ">":

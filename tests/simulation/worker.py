@@ -56,7 +56,8 @@ class SimulatedWorker:
     """The stub that the agent's real client calls; it does what the element's options ask for.
 
     `mode`: `ok` (default), `error`, `crash` (the call fails), `flaky` (every other call fails), `parent`
-    (hands its output to a sub-task), `hang`; `seconds`: how long it takes.
+    (hands its output to a sub-task), `tree` (payload `child <n>`: it and n - 1 below it, in two sub-trees),
+    `hang`; `seconds`: how long it takes.
     """
 
     chance = random.Random(0)
@@ -88,8 +89,12 @@ class SimulatedWorker:
             return ProcessReply(output=Output(error=Output.Error(details="asked to fail")))
         service, token = SERVICES[self._process], request.communication_token
         try:
-            if mode == "parent" and inputs[0] != CHILD:
-                await self._delegate(service, request)
+            size = int(inputs[0].removeprefix(CHILD)) if mode == "tree" else 1
+            if size > 1:
+                below = (size // 2, size - 1 - size // 2)
+                await self._delegate(service, request, [b"%s %d" % (CHILD, part) for part in below if part])
+            elif mode == "parent" and inputs[0] != CHILD:
+                await self._delegate(service, request, [CHILD])
             else:
                 for name in request.expected_output_keys:
                     (folder / name).write_bytes(f"{request.task_id}|{token}|{len(inputs)}".encode())
@@ -105,16 +110,29 @@ class SimulatedWorker:
             raise _failure(grpc.StatusCode.UNKNOWN) from error
         return ProcessReply(output=Output(ok=Empty()))
 
-    async def _delegate(self, service: AgentService, request: Any) -> None:
+    async def _delegate(self, service: AgentService, request: Any, payloads: list[bytes]) -> None:
+        """Sub-tasks with these payloads; the first is handed this task's own outputs."""
         token = request.communication_token
-        payload = wire.CreateResultsRequest.ResultCreate(name="payload", data=CHILD)
+        given = [
+            wire.CreateResultsRequest.ResultCreate(name=f"payload-{at}", data=payload)
+            for at, payload in enumerate(payloads)
+        ]
         made = await service.CreateResults(
-            wire.CreateResultsRequest(communication_token=token, results=[payload]), _Context()
+            wire.CreateResultsRequest(communication_token=token, results=given), _Context()
         )
-        child = wire.SubmitTasksRequest.TaskCreation(
-            payload_id=made.results[0].result_id, expected_output_keys=list(request.expected_output_keys)
+        own = [
+            wire.CreateResultsMetaDataRequest.ResultCreate(name=f"output-{at}")
+            for at in range(1, len(payloads))
+        ]
+        promised = await service.CreateResultsMetaData(
+            wire.CreateResultsMetaDataRequest(communication_token=token, results=own), _Context()
         )
-        asked = wire.SubmitTasksRequest(communication_token=token, task_creations=[child])
+        outputs = [list(request.expected_output_keys), *([r.result_id] for r in promised.results)]
+        children = [
+            wire.SubmitTasksRequest.TaskCreation(payload_id=payload.result_id, expected_output_keys=expected)
+            for payload, expected in zip(made.results, outputs, strict=True)
+        ]
+        asked = wire.SubmitTasksRequest(communication_token=token, task_creations=children)
         await service.SubmitTasks(asked, _Context())
 
 

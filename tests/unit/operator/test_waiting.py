@@ -117,3 +117,10 @@ def test_the_place_in_the_queue_counts_what_was_queued_before() -> None:
     assert order.ahead(place, folds[0], []) == 3
     clock[0] = 2.0
     assert order.ahead(place, folds[0], []) == 0
+
+
+def test_a_higher_band_of_priority_stands_before_what_is_older() -> None:
+    folds = [queued(0, 10, sequence=1), queued(0, 3, sequence=2), queued(0, 5, sequence=3)]
+    folds[2].band = 9
+    order = Order(lambda: 0.0)
+    assert [order.ahead(Place("n", "p"), fold, folds) for fold in folds] == [5, 15, 0]
