@@ -1,6 +1,7 @@
 """The object store in memory: what was written once must never be written again with other bytes."""
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from armonik_sdk.api.kinds import ObjectRef
@@ -61,10 +62,10 @@ class SimulatedStore:
         below = (key.removeprefix(prefix) for key in self.objects if key.startswith(prefix))
         return {rest.partition("/")[0] for rest in below if "/" in rest}
 
-    async def delete_many(self, prefix: str) -> int:
-        """Delete all below a prefix."""
+    async def delete_many(self, prefix: str, keep: Collection[str] = ()) -> int:
+        """Delete all below a prefix but those to keep."""
         await self._turn()
-        gone = [key for key in self.objects if key.startswith(prefix)]
+        gone = [key for key in self.objects if key.startswith(prefix) and key not in keep]
         for key in gone:
             del self.objects[key]
         return len(gone)

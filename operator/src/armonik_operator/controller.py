@@ -14,6 +14,7 @@ from armonik_operator import lease
 from armonik_operator.adapters.kube import PARTITIONS, SESSIONS, TASKS, Kube
 from armonik_operator.bands import Bands
 from armonik_operator.children import Children
+from armonik_operator.clientresults import ResultWorker
 from armonik_operator.crds import apply_crds
 from armonik_operator.errors import JournalLost, KubeUnavailable
 from armonik_operator.events import Announcer
@@ -232,10 +233,12 @@ class Controller:
         bands = Bands(servers)
         tasks = TaskWorker(servers, self._state, self._queue.add, bands)
         partitions = PartitionWorker(servers, self._state, self._queue.add, provision.furnish, bands)
+        sessions = SessionWorker(servers, self._state, tasks.book, self._queue.add, provision.furnish)
         self._handlers = {
             "task": tasks.handle,
             "expired": tasks.expire,
-            "session": SessionWorker(servers, self._state, self._queue.add, provision.furnish).handle,
+            "result": ResultWorker(servers, self._state, tasks.book).handle,
+            "session": sessions.handle,
             "partition": partitions.handle,
             "pod": partitions.mark_gone,
         }

@@ -56,7 +56,8 @@ class Effects:
         for result, piece in outcome.made.items():
             if outcome.kind is OutcomeKind.COMPLETED:
                 name = ResultName(run.namespace, run.session, result)
-                await self._book.complete(name, run.task, outcome.index, received.record.ref(piece))
+                ref, at = received.record.ref(piece), received.time.timestamp()
+                await self._book.complete(name, run.task, outcome.index, ref, at)
         if outcome.kind is OutcomeKind.COMPLETED or task is None:
             return
         what = f"element {outcome.index} of task {task.metadata.name}"

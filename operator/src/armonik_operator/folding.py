@@ -18,9 +18,9 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from armonik_operator.errors import JournalLost
-from armonik_operator.state import Key, Received, State
-from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, RunId
-from armonik_sdk.api.records import Record
+from armonik_operator.state import Key, Received, ReceivedResult, State
+from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, RunId, split_result_journal
+from armonik_sdk.api.records import Record, ResultRecord
 from armonik_sdk.dataplane.journal import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,11 @@ class FoldLoop:
             raise JournalLost(f"the journal ends at {info.state.last_seq}, but {self._last} was read already")
 
     def _receive(self, subject: str, data: bytes, sequence: int, time: datetime) -> None:
+        made = split_result_journal(subject)
         try:
+            if made is not None:
+                self._receive_result(*made, ResultRecord.model_validate_json(data), time)
+                return
             run = RunId.from_journal(subject)
             record = Record.model_validate_json(data)
         except (ValueError, ValidationError) as error:
@@ -120,6 +124,15 @@ class FoldLoop:
         self._state.received.setdefault(run.task, deque()).append(received)
         self._state.backlog += 1
         self._enqueue(Key("task", run.namespace, run.task))
+
+    def _receive_result(
+        self, namespace: str, session: str, result: str, record: ResultRecord, time: datetime
+    ) -> None:
+        key = Key("result", namespace, f"{session}/{result}")
+        received = ReceivedResult(namespace, session, result, record, time)
+        self._state.results.setdefault(key, deque()).append(received)
+        self._state.backlog += 1
+        self._enqueue(key)
 
 
 def stored_at(reply: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Collects what belongs to nobody any more: data of Sessions that are gone, consumers, entries of CONTROL.
+"""Collects what belongs to nobody any more: data of dead Sessions, abandoned uploads, consumers, CONTROL.
 
 A stale agent may write after everything of its Session was removed, and a deletion may have given up on a
 server that did not answer (protocol step L4). So once in a while the data is listed and compared with what
@@ -16,7 +16,15 @@ from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
 from armonik_sdk.api.const import PARTITION_LABEL
-from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, QUEUE, bands_key, control_key
+from armonik_sdk.api.names import (
+    ALL_RECORDS,
+    JOURNAL,
+    QUEUE,
+    bands_key,
+    control_key,
+    result_key,
+    uploads,
+)
 from armonik_sdk.dataplane.listing import subjects
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.topology import consumers, delete_consumers
@@ -25,6 +33,8 @@ log = logging.getLogger(__name__)
 
 YOUNG = 3600.0
 """Seconds for which data of a Session that is gone is left alone: somebody may still be at work."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which an upload that no result names is taken for one that nobody will complete."""
 FORGET = 24 * 3600.0
 """Seconds after which CONTROL forgets who is gone."""
 AT_ONCE = 1_000
@@ -64,6 +74,9 @@ class Housekeeper:
             queues = await consumers(self._servers.client, QUEUE)
             living = await self._living()  # after the data, so that nothing new is taken for old
             await self._collect(records, objects, keys, living)
+            for owner in sorted(objects):
+                if owner[1] in living.sessions:
+                    await self._collect_uploads(*owner)
             await self._forget(keys, records, living)
             for namespace, partition in queues:
                 if self._settings.serves(namespace) and (namespace, partition) not in living.partitions:
@@ -115,6 +128,21 @@ class Housekeeper:
             removed = await remove_data(self._servers, *owner)
             if removed or owner in records:
                 log.info("removed what was left of a session that is gone: %s/%s", *owner)
+
+    async def _collect_uploads(self, namespace: str, uid: str) -> None:
+        """Uploads of a living Session that no result names: broken off, or another one came first."""
+        ages = await self._store.ages(uploads(namespace, uid), self._clock())
+        old = {key for key, age in ages.items() if age >= ABANDONED}
+        if not old:
+            return
+        results = self._servers.results
+        entries = await results.get_many(await results.keys(result_key(namespace, uid, ">")))
+        named = {entry.ref.key for entry in entries.values() if entry.ref is not None}
+        if orphans := old - named:
+            log.info(
+                "removing %d uploads of session %s/%s that no result names", len(orphans), namespace, uid
+            )
+            await self._store.delete(orphans)
 
     async def _forget(self, keys: set[str], records: set[Owner], living: Living) -> None:
         """Entries of Sessions without data, Tasks and pods that are gone for long."""

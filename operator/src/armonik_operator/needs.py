@@ -80,7 +80,7 @@ class Look:
             needs = await self._whole(other, fold)
         if needs.state is not DependencyState.READY:
             return needs
-        for result in sorted(fold.delegated):
+        for result in sorted(fold.delegated | self._state.removed.get(other.metadata.uid, set())):
             parts = split_result_id(result)
             if parts is None or parts[0] != other.metadata.uid:
                 continue
@@ -147,8 +147,9 @@ class Look:
                 return Needs(DependencyState.INVALID, f"result {result}: {wrong}")
             fold = self._state.fold(uid)
             needs = await self._element(other, fold, index)
-            handed_on = needs.state is DependencyState.READY and result in fold.delegated
-            return await self._entry(result) if handed_on else needs
+            elsewhere = result in fold.delegated or result in self._state.removed.get(uid, ())
+            own = needs.state is DependencyState.READY and elsewhere
+            return await self._entry(result) if own else needs
         task = self._task
         assert task is not None
         namespace = task.metadata.namespace or ""
@@ -156,7 +157,11 @@ class Look:
         if outcome is not None and outcome.kind is not OutcomeKind.COMPLETED:
             what = f"element {index} of the deleted task {uid}"
             return Needs(DependencyState.ABORTED, chain(what, outcome.kind, outcome.message))
-        if outcome is not None and output in outcome.outputs:
+        if (
+            outcome is not None
+            and output in outcome.outputs
+            and result not in self._state.removed.get(uid, ())
+        ):
             return READY
         return await self._entry(result)
 

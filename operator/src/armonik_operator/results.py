@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from armonik_operator import resultmoves
 from armonik_operator.fold import all_outcomes
+from armonik_operator.resultmoves import Standing
 from armonik_operator.state import Received, Servers
 from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
 from armonik_sdk.api.records import DataRef, Outcome, Piece, ResultEntry, ResultState, RunResults
@@ -54,6 +56,7 @@ def merge(standing: RunResults, new: RunResults) -> RunResults | None:
             "done": done,
             "outcomes": tuple(outcomes),
             "objects": objects,
+            "time": max(standing.time, new.time),
         }
     )
 
@@ -91,25 +94,16 @@ class ResultBook:
 
     async def own(self, name: ResultName, task: str, index: int, former: str) -> bool:
         """Hand an unfinished result from `former` to the element that shall produce it."""
-        wanted = ResultEntry(state=ResultState.CREATED, task=task, index=index)
-        stands = await self._settle(
-            name,
-            wanted,
-            lambda now: now.state is ResultState.CREATED and now.task in ("", former),
-        )
-        return stands.task == task
+        stands = await self.move(name, lambda now: resultmoves.owned(now, task, index, former))
+        return stands is not None and stands.task == task
 
-    async def complete(self, name: ResultName, task: str, index: int, ref: DataRef) -> None:
-        """The result's bytes are committed. A second completion is ignored (protocol rule 8)."""
-        done = ResultEntry(state=ResultState.COMPLETED, task=task, index=index, ref=ref)
-        await self._settle(name, done, lambda now: now.state is ResultState.CREATED)
+    async def complete(self, name: ResultName, task: str, index: int, ref: DataRef, at: float) -> None:
+        """The result's bytes are committed, since `at`. A second completion is ignored (protocol rule 8)."""
+        await self.move(name, lambda now: resultmoves.completed(now, task, index, ref, at))
 
     async def abort(self, name: ResultName, task: str, index: int, reason: str) -> None:
         """The result will never be there; only the task that owes it can say so."""
-        aborted = ResultEntry(state=ResultState.ABORTED, task=task, index=index, reason=reason)
-        await self._settle(
-            name, aborted, lambda now: now.state is ResultState.CREATED and now.task in ("", task)
-        )
+        await self.move(name, lambda now: resultmoves.aborted(now, task, index, reason))
 
     async def abort_all(self, namespace: str, session: str, tasks: Collection[str], reason: str) -> int:
         """Abort every unfinished result of a session that one of these Tasks owes; how many they were."""
@@ -133,6 +127,7 @@ class ResultBook:
             outcomes=all_outcomes(record),
             objects=record.objects,
             done=record.kind.terminal,
+            time=received.time.timestamp(),
         )
         bucket, key = self._servers.run_results, run.results
         known = self._runs.get(key)
@@ -172,14 +167,29 @@ class ResultBook:
         start = run_before(keys, index)
         return None if start is None else await self.run(RunId(namespace, session, task, start))
 
-    async def _settle(
-        self, name: ResultName, value: ResultEntry, replaces: Callable[[ResultEntry], bool]
-    ) -> ResultEntry:
-        stands = await self._servers.results.settle(result_key(*name), value, replaces=replaces)
-        self._keep(name, stands)
-        if stands is value:
+    async def move(self, name: ResultName, decide: Callable[[Standing], Standing]) -> ResultEntry | None:
+        """Do what `decide` makes of what stands, by compare-and-set; what stands then.
+
+        Raises:
+            QueueUnavailable: no answer, or the entry changed again and again meanwhile.
+        """
+        bucket, key = self._servers.results, result_key(*name)
+        for _ in range(_CAS_ATTEMPTS):
+            found = await bucket.get(key)
+            wanted = decide(found[0] if found is not None else None)
+            if wanted is None:
+                return self._keep(name, found[0] if found is not None else None)
+            try:
+                if found is not None:
+                    await bucket.update(key, wanted, found[1])
+                elif await bucket.create(key, wanted) is None:
+                    continue
+            except Conflict:
+                continue
+            self._keep(name, wanted)
             self._changed(name)
-        return stands
+            return wanted
+        raise QueueUnavailable(f"RESULTS[{key}] changed {_CAS_ATTEMPTS} times while it was written")
 
     def _keep(self, name: ResultName, entry: ResultEntry | None) -> ResultEntry | None:
         self._entries[name] = (entry, time.monotonic())

@@ -10,11 +10,12 @@ from armonik_operator.errors import NotFound
 from armonik_operator.outage import store_message
 from armonik_operator.reconcile.session import deleting_status, gives_up, session_plan, session_status
 from armonik_operator.reconcile.task import PATIENCE
+from armonik_operator.results import ResultBook
 from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_operator.writing import write_status
 from armonik_sdk.api.const import SESSION_FINALIZER, Reason
-from armonik_sdk.api.kinds import Session
+from armonik_sdk.api.kinds import Session, SessionState
 from armonik_sdk.api.names import control_key
 from armonik_sdk.api.records import Control, DesiredState
 from armonik_sdk.dataplane.kv import put_control
@@ -32,11 +33,13 @@ class SessionWorker:
         self,
         servers: Servers,
         state: State,
+        book: ResultBook,
         enqueue: Callable[[Key], None],
         furnish: Callable[[str], Awaitable[None]],
     ) -> None:
         self._servers = servers
         self._state = state
+        self._book = book
         self._enqueue = enqueue
         self._furnish = furnish
         self._told: dict[str, int] = {}
@@ -57,7 +60,7 @@ class SessionWorker:
             await self._servers.kube.delete(SESSIONS, key.name, key.namespace, uid=session.metadata.uid)
             return None
         if made.purge:
-            await remove_data(self._servers, key.namespace, session.metadata.uid)
+            await remove_data(self._servers, key.namespace, session.metadata.uid, purging=True)
             log.info("the data of session %s/%s is purged", key.namespace, key.name)
         later = await self._summarise(session, purged=made.purge)
         waits = [wait for wait in (later, made.again) if wait is not None]
@@ -75,6 +78,8 @@ class SessionWorker:
         state = DesiredState(session.spec.desired_state)
         wanted = Control(state=state, generation=meta.generation, at=time.time())
         await put_control(self._servers.control, control_key(namespace, meta.uid), wanted)
+        if session.spec.desired_state is SessionState.CANCELLED:
+            await self._book.abort_all(namespace, meta.uid, {""}, f"session {meta.name} is cancelled")
         self._told[meta.uid] = meta.generation
         for task in self._state.tasks_of(session):
             self._enqueue(Key("task", namespace, task.metadata.uid))

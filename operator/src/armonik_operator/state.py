@@ -27,6 +27,7 @@ from armonik_sdk.api.records import (
     OutcomeKind,
     Record,
     ResultEntry,
+    ResultRecord,
     RunResults,
 )
 from armonik_sdk.dataplane.journal import Journal
@@ -69,6 +70,18 @@ class Received:
     run: RunId
     record: Record
     sequence: int
+    time: datetime
+
+
+@dataclass(frozen=True)
+class ReceivedResult:
+    """A client's record of a result that the fold loop read."""
+
+    namespace: str
+    session: str
+    """UID."""
+    result: str
+    record: ResultRecord
     time: datetime
 
 
@@ -121,6 +134,10 @@ class State:
     folds: dict[str, TaskFold] = field(default_factory=dict)
     received: dict[str, deque[Received]] = field(default_factory=dict)
     """Records read but not yet worked on, by UID of the Task; the fold loop bounds their number."""
+    results: dict[Key, deque[ReceivedResult]] = field(default_factory=dict)
+    """Clients' records of results, read but not yet worked on; they count among the backlog."""
+    removed: dict[str, set[str]] = field(default_factory=dict)
+    """Outputs that clients deleted, by UID of the Task; their bytes may stand in a pack with others."""
     backlog: int = 0
     seen: dict[str, float] = field(default_factory=dict)
     """When a Task was first seen, by the monotonic clock."""
@@ -204,7 +221,7 @@ class State:
         """The journal lost records: forget what came from it, keep what the apiserver tells."""
         for uid in self.folds:
             self.loads.drop(uid)
-        for known in (self.folds, self.received, self.republish, self.admitted):
+        for known in (self.folds, self.received, self.results, self.republish, self.admitted):
             known.clear()
         self.backlog = 0
 
@@ -215,6 +232,10 @@ class State:
     def task_named(self, namespace: str, name: str) -> Task | None:
         """The living Task of this name."""
         return self.tasks.get(self.uids.get(Named(namespace, name), ""))
+
+    def session_with(self, uid: str) -> Session | None:
+        """The Session with this UID."""
+        return next((known for known in self.sessions.values() if known.metadata.uid == uid), None)
 
     def tasks_of(self, session: Session) -> list[Task]:
         """Tasks of a Session: pinned to its UID, or not pinned yet and naming it."""

@@ -57,7 +57,7 @@ class TaskWorker:
         self._enqueue = enqueue
         self._bands = bands
         self._dependents = Dependents(self._wake)
-        self._book = ResultBook(servers, self._result_changed)
+        self._book = self.book = ResultBook(servers, self._result_changed)
         self._items = Items(servers)
         self._preparer = Preparer(servers, state, self._book, self._items)
         self.children = Children(servers, state, self._book, self._items, self._wake)

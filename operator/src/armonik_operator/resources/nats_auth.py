@@ -1,14 +1,14 @@
 """The users of NATS and what each may do, rendered into the file that nats-server includes.
 
 The protocol rests on roles: the operator owns streams, consumers and buckets; agents pull, acknowledge and
-append to the journal; clients only read. The lists keep mistakes small, and clients from reading or deleting
-what is not theirs. They do not make an agent's password harmless (the server does not check the reply subject
-of a request), which is why only the agent container sees it.
+append to the journal; clients read, and say what becomes of results they make. The lists keep mistakes small,
+and clients from reading or deleting what is not theirs. They do not make an agent's password harmless (the
+server does not check the reply subject of a request), which is why only the agent container sees it.
 """
 
 from collections.abc import Mapping
 
-from armonik_sdk.api.names import CONTROL, JOURNAL, QUEUE, RESULTS
+from armonik_sdk.api.names import CONTROL, JOURNAL, QUEUE, RESULT_RECORDS, RESULTS
 
 USERS = ("operator", "agent", "client")
 
@@ -48,8 +48,9 @@ CLIENT_PUBLISH = (
     *_leader_and_direct_get(JOURNAL),
     *_read_bucket(CONTROL),
     *_read_bucket(RESULTS),
+    RESULT_RECORDS,
 )
-"""Subjects a client may publish to: reads only."""
+"""Subjects a client may publish to: reads, and records of results, which no run is decided by."""
 
 CLIENT_SUBSCRIBE = ("_INBOX.client.>", f"$KV.{RESULTS}.>", f"$KV.{CONTROL}.>", "armonik.journal.>")
 """Subjects a client may subscribe to: its own replies, and changes as hints."""

@@ -18,6 +18,8 @@ ALL_QUEUED: Final = "armonik.queue.>"
 """Every subject of QUEUE."""
 ALL_RECORDS: Final = "armonik.journal.>"
 """Every subject of JOURNAL."""
+RESULT_RECORDS: Final = "armonik.journal.*.*.result.>"
+"""Subjects of JOURNAL on which clients speak of results; they may append to no other."""
 WORKER_DOWN: Final = "worker-down"
 """Kind of the event by which an agent has its pod replaced."""
 DRAINED: Final = "drained"
@@ -210,6 +212,29 @@ def task_payload_key(namespace: str, session: str, task: str) -> str:
 def message_key(run: RunId, n: int) -> str:
     """Object that holds what does not fit into the queue message of submission `n`."""
     return f"{run.namespace}/{run.session}/{run.task}/{run.start}/message-{n}"
+
+
+def result_journal(namespace: str, session: str, result: str) -> str:
+    """Subject of a client's records of a result."""
+    return f"armonik.journal.{namespace}.{session}.result.{result}"
+
+
+def split_result_journal(subject: str) -> tuple[str, str, str] | None:
+    """Namespace, Session's UID and result of such a subject; None for the subject of a run."""
+    parts = subject.split(".", 5)
+    if len(parts) != 6 or parts[:2] != ["armonik", "journal"] or parts[4] != "result":
+        return None
+    return parts[2], parts[3], parts[5]
+
+
+def uploads(namespace: str, session: str) -> str:
+    """Prefix of all objects that clients upload as results."""
+    return f"{namespace}/{session}/results/"
+
+
+def upload_key(namespace: str, session: str, result: str, nonce: str) -> str:
+    """Object of one upload of a result; never used twice."""
+    return f"{uploads(namespace, session)}{result}/{nonce}"
 
 
 def client_object_key(namespace: str, session: str, nonce: str) -> str:

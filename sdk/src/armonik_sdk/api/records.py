@@ -296,6 +296,8 @@ class RunResults(Committed):
     """Journal sequence it was taken from; a lower one never replaces a higher one."""
     end: int
     done: bool = False
+    time: float = 0.0
+    """When the stream stored the record that brought the last of these outcomes, seconds since the epoch."""
 
 
 class ResultEntry(Wire):
@@ -308,3 +310,38 @@ class ResultEntry(Wire):
     ref: DataRef | None = None
     reason: str = ""
     """Why it was aborted, the whole chain."""
+    name: str = ""
+    """What a client calls it; for people."""
+    manual_deletion: bool = False
+    """A purge of its Session leaves it alone."""
+    created: float = 0.0
+    """When a client made it, by the stream's clock, in seconds since the epoch."""
+    ended: float = 0.0
+    """When it reached its last state, by the same clock."""
+
+
+class ResultRecordKind(StrEnum):
+    """What a client says of a result."""
+
+    CREATED = "Created"
+    UPLOADED = "Uploaded"
+    ABORTED = "Aborted"
+    DELETED = "Deleted"
+
+
+class ResultRecord(Wire):
+    """A client's record of one result, on the result's own subject of the journal (protocol rule 20).
+
+    Cumulative, as those of runs are; each names the one that it follows.
+    """
+
+    version: Literal[1] = 1
+    record_id: str
+    """Random, new at each append."""
+    kind: ResultRecordKind
+    name: str = ""
+    manual_deletion: bool = False
+    ref: ObjectRef | None = None
+    """Uploaded: where the bytes are; a key that was never used before."""
+    reason: str = ""
+    """Aborted: why."""

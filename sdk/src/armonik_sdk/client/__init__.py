@@ -24,14 +24,17 @@ from armonik_sdk.client.errors import (
     Unavailable,
     WaitTimeout,
 )
-from armonik_sdk.client.handles import PartitionHandle, ResultHandle, SessionHandle, TaskHandle
+from armonik_sdk.client.handles import PartitionHandle, SessionHandle, TaskHandle
 from armonik_sdk.client.manifest import Element
+from armonik_sdk.client.readable import ResultInfo
+from armonik_sdk.client.results import ClientResult, ResultHandle
 
 __all__ = [
     "AlreadyExists",
     "Application",
     "Client",
     "ClientError",
+    "ClientResult",
     "Dependency",
     "Element",
     "NotConnected",
@@ -44,6 +47,7 @@ __all__ = [
     "ResultDeleted",
     "ResultError",
     "ResultHandle",
+    "ResultInfo",
     "ResultState",
     "SessionHandle",
     "SessionState",

@@ -22,17 +22,17 @@ from armonik_sdk.api.kinds import (
     is_true,
 )
 from armonik_sdk.api.kinds.status import Status
-from armonik_sdk.api.names import result_id, result_key, split_result_id
+from armonik_sdk.api.names import result_id
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import ResultState
-from armonik_sdk.client.collect import Order, Owner, Patience, Wanted, collect
+from armonik_sdk.client.collect import Order, Owner, Wanted, collect
 from armonik_sdk.client.connection import Connection
 from armonik_sdk.client.deadline import Deadline
-from armonik_sdk.client.errors import AlreadyExists, ResultAborted, ResultDeleted
+from armonik_sdk.client.errors import AlreadyExists, ResultAborted
 from armonik_sdk.client.handle import Handle
 from armonik_sdk.client.kube import PARTITIONS, SESSIONS, TASKS
 from armonik_sdk.client.manifest import Data, Draft, Element, dependencies, plan
-from armonik_sdk.client.resolve import Found, Undecided, resolve
+from armonik_sdk.client.readable import Readable, ResultInfo
+from armonik_sdk.client.results import ClientResult, ResultHandle, create_results, listing
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class PartitionHandle(Handle[Partition]):
 
 
 class SessionHandle(Handle[Session]):
-    """A session: submit tasks to it."""
+    """A session: submit tasks to it, give it data."""
 
     _kind = SESSIONS
     _model = Session
@@ -100,7 +100,7 @@ class SessionHandle(Handle[Session]):
         name: str | None = None,
         count: int | None = None,
         items: Sequence[Data | Element] | None = None,
-        depends_on: Sequence["TaskHandle | ResultHandle | Dependency"] = (),
+        depends_on: Sequence["TaskHandle | Readable | Dependency"] = (),
         outputs: Sequence[str] | None = None,
         options: TaskOptions | None = None,
         ttl_seconds_after_finished: int | None = None,
@@ -146,6 +146,36 @@ class SessionHandle(Handle[Session]):
                 await link.put(key, data)
         made = await self._connection.kube.create(TASKS, self.namespace, planned.task.to_object())
         return TaskHandle(self._connection, Task.from_object(made), session_uid=self.uid)
+
+    async def create_results(
+        self, names: Sequence[str] = ("",), *, manual_deletion: bool = False
+    ) -> list[ClientResult]:
+        """Make results that have no data yet, one for each name; names are for people and need not differ.
+
+        Tasks may depend on them at once, and wait until they are uploaded.
+
+        Args:
+            names: at most 253 characters each.
+            manual_deletion: a purge of the session leaves them alone; its deletion does not.
+
+        Raises:
+            Refused: a name is too long.
+            Unavailable: NATS does not answer.
+        """
+        return await create_results(self._connection, self.namespace, self.uid, names, manual_deletion)
+
+    def result(self, result: str) -> ClientResult:
+        """The result with this id, which a client or a worker made."""
+        return ClientResult(self._connection, self.namespace, self.uid, result)
+
+    async def results(self) -> AsyncIterator[ResultInfo]:
+        """All results that there are: those of clients and workers, then the outputs of tasks.
+
+        Outputs are listed once they are committed. Memory stays small, whatever their number.
+        """
+        link = await self._connection.link()
+        async for info in listing(link, self.namespace, self.uid):
+            yield info
 
 
 class TaskHandle(Handle[Task]):
@@ -262,90 +292,11 @@ class TaskHandle(Handle[Task]):
         return self._connection
 
 
-class ResultHandle:
-    """One result."""
-
-    def __init__(self, task: TaskHandle, result: str) -> None:
-        self._task = task
-        self.id = result
-
-    def __repr__(self) -> str:
-        return f"ResultHandle({self.id})"
-
-    async def status(self) -> ResultState:
-        """Created while it is awaited, then Completed or Aborted; Deleted when its data was removed."""
-        try:
-            return ResultState.COMPLETED if isinstance(await self._look(), Found) else ResultState.CREATED
-        except ResultAborted:
-            return ResultState.ABORTED
-        except ResultDeleted:
-            return ResultState.DELETED
-
-    async def wait(self, timeout: float | None = None) -> Found:
-        """Until it is complete; where its bytes are.
-
-        Raises:
-            ResultAborted: it will never be; the message is the owner's error.
-            ResultDeleted: its data was removed.
-            WaitTimeout: the time, in seconds, is over.
-        """
-        deadline = Deadline(timeout)
-        task = self._task
-        link = await task.connection.link()
-        prefix, own = await self._keys()
-        patience, finished = Patience(), False
-        async with link.news(f"{prefix}*", own) as news:
-            found = await self._look()
-            while not isinstance(found, Found):
-                if finished and found is Undecided.AWAITED:
-                    raise await task.aborted(self.id)
-                changed = await news.next(deadline.left(patience.seconds, repr(self)))
-                told = {key: content for key, content in changed.items() if content and key != own}
-                heard = resolve(self.id, None, (await link.runs(told)).values())
-                if isinstance(heard, Found):
-                    return heard
-                if changed and len(told) == len(changed):
-                    continue  # it was about other results
-                if not changed and patience.asks:
-                    finished = await task.finished()
-                patience = Patience() if changed else patience.longer()
-                found = await self._look()
-            return found
-
-    async def result(self, timeout: float | None = None) -> bytes:
-        """Wait for it and return its bytes, checked against the checksum of the commit.
-
-        Raises:
-            ResultAborted, ResultDeleted, WaitTimeout: as `wait`.
-            ResultDamaged: the bytes are missing or altered.
-        """
-        found = await self.wait(timeout)
-        if found.data is not None:
-            return found.data
-        return await (await self._task.connection.link()).get(found.ref)
-
-    async def _look(self) -> Found | Undecided:
-        link = await self._task.connection.link()
-        prefix, own = await self._keys()
-        run = f"{prefix}0"
-        if self._task.total > 1:
-            _, index, _ = split_result_id(self.id) or ("", 0, "")
-            starts = (int(key.removeprefix(prefix)) for key in await link.run_keys(f"{prefix}*"))
-            run = f"{prefix}{max((start for start in starts if start <= index), default=0)}"
-        runs, entry = await asyncio.gather(link.runs({run: None}), link.entry(own))
-        return resolve(self.id, entry, runs.values())
-
-    async def _keys(self) -> tuple[str, str]:
-        task = self._task
-        own = result_key(task.namespace, await task.session_uid(), self.id)
-        return await task.runs_prefix(), own
-
-
-def _dependency(needed: "TaskHandle | ResultHandle | Dependency") -> Dependency:
+def _dependency(needed: "TaskHandle | Readable | Dependency") -> Dependency:
     match needed:
         case TaskHandle():
             return Dependency(task=needed.name)
-        case ResultHandle():
+        case Readable():
             return Dependency(result=needed.id)
         case _:
             return needed

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -18,13 +18,14 @@ from nats.aio.subscription import Subscription
 from armonik_sdk.api.const import CLIENT_SECRET
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.names import RESULTS, bucket_subject
-from armonik_sdk.api.records import ResultEntry, RunResults
-from armonik_sdk.client.errors import NotConnected, NotFound, ResultDamaged, Unavailable
+from armonik_sdk.api.records import ResultEntry, ResultRecord, RunResults
+from armonik_sdk.client.errors import NotConnected, NotFound, Refused, ResultDamaged, Unavailable
 from armonik_sdk.client.forward import Forward, Service
 from armonik_sdk.client.kube import SECRETS, Kube
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
 from armonik_sdk.dataplane.errors import (
     ChecksumMismatch,
+    Conflict,
     InvalidCredentials,
     ObjectMissing,
     QueueUnavailable,
@@ -32,6 +33,7 @@ from armonik_sdk.dataplane.errors import (
 )
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.resultlog import ResultLog
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Link:
         self._forwards = forwards
         self._runs = Bucket(client, RESULTS, RunResults)
         self._entries = Bucket(client, RESULTS, ResultEntry)
+        self._log = ResultLog(client)
         self._listening: WeakSet[News] = WeakSet()
 
     @classmethod
@@ -102,6 +105,35 @@ class Link:
         except StoreUnavailable as error:
             raise Unavailable(str(error)) from error
 
+    async def put_stream(self, key: str, pieces: AsyncIterator[bytes]) -> ObjectRef:
+        """Upload an object piece by piece under a key that was never used; it appears with the last one.
+
+        Raises:
+            Unavailable: the object store does not answer.
+        """
+        try:
+            return await self._store.put_stream(key, pieces)
+        except StoreUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    async def result_head(self, subject: str) -> tuple[ResultRecord, int] | None:
+        """A client's last record of a result, and its sequence."""
+        return await _answered(lambda: self._log.head(subject))
+
+    async def append_result(self, subject: str, record: ResultRecord, expected: int) -> int:
+        """Append a record of a result.
+
+        Raises:
+            Refused: somebody else has said something of it meanwhile.
+            Unavailable: NATS does not answer; the record may or may not stand.
+        """
+        try:
+            return await self._log.append(subject, record, expected)
+        except Conflict as error:
+            raise Refused(f"the result changed meanwhile: {error}") from error
+        except (QueueUnavailable, nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"NATS does not answer: {error}") from error
+
     async def get(self, ref: ObjectRef) -> bytes:
         """The bytes of an object, or a part of it.
 
@@ -120,6 +152,15 @@ class Link:
         """The entry of a result that no run implies."""
         found = await _answered(lambda: self._entries.get(key))
         return found[0] if found else None
+
+    async def entries(self, keys: Iterable[str]) -> dict[str, ResultEntry]:
+        """The entries of those results that have one."""
+        wanted = list(keys)
+        return await _answered(lambda: self._entries.get_many(wanted))
+
+    async def result_keys(self, pattern: str) -> set[str]:
+        """The keys of all results that match and have an entry of their own."""
+        return await _answered(lambda: self._entries.keys(pattern))
 
     async def runs(self, keys: Mapping[str, bytes | None]) -> dict[str, RunResults]:
         """The entries of those runs that have one; those given with their content are only parsed."""

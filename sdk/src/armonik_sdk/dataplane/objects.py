@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ from armonik_sdk.api.messages import MAX_MESSAGE_BYTES
 from armonik_sdk.api.records import Record, carried
 from armonik_sdk.dataplane.connect import Credentials
 from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing, StoreUnavailable
+from armonik_sdk.dataplane.streaming import ChunkReader
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,16 @@ Data = TypeVar("Data", bytes, memoryview)
 THREADS = 16
 """Transfers at once; also the size of the connection pool."""
 ATTEMPTS = 4
+UPLOADS = 4
+"""Uploads of streams at once. They have threads of their own: what they send may come from a download."""
+PART_BYTES = 8 * 1024 * 1024
+"""Bytes of a stream that are sent in one request; about two of them are in memory."""
 CHUNK = 1024 * 1024
 """Bytes of a download that are in memory at once."""
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 _MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "InvalidRange"})
+_RETRIED = (OSError, urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, DataPlaneError)
 _FINAL = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"})
 
 
@@ -54,8 +60,8 @@ class ObjectStore(Protocol):
     async def stat(self, key: str) -> int:
         """Size of the object in bytes."""
 
-    async def delete_many(self, prefix: str) -> int:
-        """Delete all objects below a prefix; how many they were."""
+    async def delete_many(self, prefix: str, keep: Collection[str] = ()) -> int:
+        """Delete all objects below a prefix but those to keep; how many they were."""
 
 
 class S3Store:
@@ -67,18 +73,11 @@ class S3Store:
     def __init__(self, credentials: Credentials) -> None:
         self._bucket = credentials.s3_bucket
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
-        self._client = Minio(
-            credentials.s3_endpoint,
-            access_key=credentials.s3_access_key,
-            secret_key=credentials.s3_secret_key,
-            secure=credentials.s3_secure,
-            region=credentials.s3_region,
-            http_client=urllib3.PoolManager(
-                maxsize=THREADS,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
-                retries=False,
-            ),
-        )
+        self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="s3-upload")
+        self._client = _client(credentials, THREADS, retries=False)
+        # A stream cannot be read twice, so its parts are sent again one by one.
+        patient = urllib3.Retry(total=6, backoff_factor=0.4, status_forcelist=(500, 502, 503, 504))
+        self._streams = _client(credentials, UPLOADS, retries=patient)
 
     async def ensure_bucket(self) -> None:
         """Make the bucket if it is absent."""
@@ -104,6 +103,39 @@ class S3Store:
             return ObjectRef(key=key, offset=0, length=length, sha256=digest)
 
         return await self._run(f"put {key}", work)
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> ObjectRef:
+        """Store what comes piece by piece, of any length, never as a whole in memory.
+
+        The object appears when the last piece is sent, or not at all.
+
+        Raises:
+            whatever `chunks` raises.
+        """
+        loop = asyncio.get_running_loop()
+        reader = ChunkReader(chunks, loop)
+
+        def work() -> None:
+            self._streams.put_object(
+                self._bucket,
+                key,
+                reader,  # type: ignore[arg-type]  # all that is asked of it is read()
+                length=-1,
+                part_size=PART_BYTES,
+                num_parallel_uploads=1,
+            )
+
+        try:
+            await loop.run_in_executor(self._uploads, work)
+        except Exception as error:
+            if reader.error is not None:
+                raise reader.error from None
+            if not isinstance(error, (*_RETRIED, S3Error)):
+                raise
+            raise StoreUnavailable(f"put {key}: {error}") from error
+        finally:
+            reader.close()
+        return ObjectRef(key=key, offset=0, length=reader.length, sha256=reader.sha256)
 
     async def get(self, ref: ObjectRef) -> bytes:
         """The bytes the reference names.
@@ -187,22 +219,41 @@ class S3Store:
 
         return await self._run(f"list {prefix or 'the bucket'}", work)
 
-    async def delete_many(self, prefix: str) -> int:
-        """Delete all objects below a prefix; how many they were."""
+    async def ages(self, prefix: str, now: float) -> dict[str, float]:
+        """Seconds since each object below a prefix was written, by key."""
+
+        def work() -> dict[str, float]:
+            listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            found = ((str(o.object_name), o.last_modified) for o in listed if not o.is_dir)
+            return {key: now - written.timestamp() for key, written in found if written is not None}
+
+        return await self._run(f"list {prefix}", work)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete these objects; absent ones are fine."""
+        names = list(keys)
+        await self._run(f"delete {len(names)} objects", lambda: self._remove(names))
+
+    async def delete_many(self, prefix: str, keep: Collection[str] = ()) -> int:
+        """Delete all objects below a prefix but those to keep; how many they were."""
         if not prefix.strip("/"):
             raise ValueError("delete_many needs a prefix: it would delete everything")
+        kept = frozenset(keep)
 
         def work() -> int:
             listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            names = [str(entry.object_name) for entry in listed]
-            errors = list(self._client.remove_objects(self._bucket, (DeleteObject(n) for n in names)))
-            if errors:
-                raise StoreUnavailable(
-                    f"{len(errors)} of {len(names)} objects below {prefix} stand: {errors[0]}"
-                )
+            names = [name for entry in listed if (name := str(entry.object_name)) not in kept]
+            if kept:  # an empty folder that some servers show may hold what is kept
+                names = [name for name in names if not name.endswith("/")]
+            self._remove(names)
             return len(names)
 
         return await self._run(f"delete {prefix}", work)
+
+    def _remove(self, names: list[str]) -> None:
+        errors = list(self._client.remove_objects(self._bucket, (DeleteObject(n) for n in names)))
+        if errors:
+            raise StoreUnavailable(f"{len(errors)} of {len(names)} objects stand: {errors[0]}")
 
     async def _run(self, what: str, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -218,16 +269,25 @@ class S3Store:
                 if error.code in _FINAL:
                     raise StoreUnavailable(f"{what}: {error.code}: {error.message}") from error
                 last = error
-            except (
-                OSError,
-                urllib3.exceptions.HTTPError,
-                InvalidResponseError,
-                ServerError,
-                DataPlaneError,
-            ) as error:
+            except _RETRIED as error:
                 last = error
             log.info("%s failed (%s), attempt %d of %d", what, last, attempt + 1, ATTEMPTS)
         raise StoreUnavailable(f"{what}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
+
+
+def _client(credentials: Credentials, connections: int, retries: urllib3.Retry | bool) -> Minio:
+    return Minio(
+        credentials.s3_endpoint,
+        access_key=credentials.s3_access_key,
+        secret_key=credentials.s3_secret_key,
+        secure=credentials.s3_secure,
+        region=credentials.s3_region,
+        http_client=urllib3.PoolManager(
+            maxsize=connections,
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            retries=retries,
+        ),
+    )
 
 
 def checked(ref: ObjectRef, data: Data) -> Data:
