@@ -1,8 +1,8 @@
 """What each NATS user may do, tried against a real nats-server with the shipped permission lists.
 
 The protocol rests on roles: the operator owns streams and consumers, agents pull, acknowledge and append to
-the journal, clients only read. The lists live with the operator, which renders them into ``auth.conf``; the
-server here includes that file the way the chart's configuration does.
+the journal, clients read and say what becomes of results they make. The lists live with the operator, which
+renders them into ``auth.conf``; the server here includes that file the way the chart's configuration does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.integration
 
 PASSWORDS = {"operator": "op1", "agent": "ag1", "client": "cl1"}
 JOURNAL_SUBJECT = "armonik.journal.ns.session.task.0"
+FORGED_SUBJECT = "armonik.journal.ns.session.task.result"
 QUEUE_SUBJECT = "armonik.queue.ns.default.0.session.task.0.1"
 CONSUMER = "ns_default_0"
 
@@ -219,6 +220,19 @@ async def test_client_reads_the_journal_and_lists_results(roles: dict[str, Role]
     assert client.violations == []
 
 
+async def test_client_appends_records_of_results_with_compare_and_set(roles: dict[str, Role]) -> None:
+    client, subject = roles["client"], "armonik.journal.ns.session.result.0a1b"
+    first = {"Nats-Expected-Last-Subject-Sequence": "0"}
+    made = await client.js.publish(subject, b"created", headers=first)
+    with pytest.raises(nats.js.errors.APIError) as refused:
+        await client.js.publish(subject, b"created", headers=first)
+    assert refused.value.err_code == 10071
+    follows = {"Nats-Expected-Last-Subject-Sequence": str(made.seq)}
+    await client.js.publish(subject, b"uploaded", headers=follows)
+    assert (await client.js.get_last_msg("JOURNAL", subject)).data == b"uploaded"
+    assert client.violations == []
+
+
 async def test_agents_ask_and_answer_each_other_and_the_operator(
     roles: dict[str, Role], server_url: str
 ) -> None:
@@ -279,6 +293,7 @@ FORBIDDEN: list[Attempt] = [
 FORBIDDEN_TO_CLIENTS: list[Attempt] = [
     (f"$JS.API.CONSUMER.MSG.NEXT.QUEUE.{CONSUMER}", lambda r: _fetch(r)),
     (JOURNAL_SUBJECT, lambda r: r.js.publish(JOURNAL_SUBJECT, b"done")),
+    (FORGED_SUBJECT, lambda r: r.js.publish(FORGED_SUBJECT, b"done")),
     ("$JS.ACK.QUEUE.x", lambda r: r.nc.publish("$JS.ACK.QUEUE.x", b"+ACK")),
     ("armonik.agent.pod-1", lambda r: r.nc.publish("armonik.agent.pod-1", b"?")),
     ("armonik.event.ns.pod-1", lambda r: r.nc.publish("armonik.event.ns.pod-1", b"WorkerDown")),

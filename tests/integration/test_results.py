@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Any
 
 import pytest
 from minio import Minio
+from nats.aio.client import Client as NatsClient
 from operator_process import FakeAgent, Process, conditions, finished, manifest, until
 
 from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+from armonik_operator.housekeeping import ABANDONED, Housekeeper
+from armonik_operator.settings import Settings
+from armonik_operator.state import Servers
+from armonik_sdk.api.names import upload_key
 from armonik_sdk.client import (
     Client,
     NotFound,
@@ -24,6 +30,7 @@ from armonik_sdk.client import (
     WaitTimeout,
 )
 from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.objects import S3Store
 
 pytestmark = pytest.mark.integration
 WAIT = 60.0
@@ -44,12 +51,15 @@ async def session(client: Client) -> SessionHandle:
     return await client.session("demo")
 
 
+def minio(credentials: Credentials) -> Minio:
+    keys = (credentials.s3_access_key, credentials.s3_secret_key)
+    return Minio(credentials.s3_endpoint, *keys, secure=False, region=credentials.s3_region)
+
+
 def stored(credentials: Credentials, session: SessionHandle) -> list[str]:
     """Keys of the objects that clients uploaded as results."""
-    keys = (credentials.s3_access_key, credentials.s3_secret_key)
-    store = Minio(credentials.s3_endpoint, *keys, secure=False, region=credentials.s3_region)
     prefix = f"{session.namespace}/{session.uid}/results/"
-    listed = store.list_objects(credentials.s3_bucket, prefix=prefix, recursive=True)
+    listed = minio(credentials).list_objects(credentials.s3_bucket, prefix=prefix, recursive=True)
     return [str(entry.object_name) for entry in listed if not entry.is_dir]
 
 
@@ -83,6 +93,8 @@ async def test_results_are_made_uploaded_read_and_listed(session: SessionHandle,
         await made[0].upload(b"other")
     with pytest.raises(NotFound):
         await session.result("0" * 32).result(WAIT)
+    with pytest.raises(Refused, match="at most 253 characters"):
+        await session.create_results(["short", "n" * 254])
 
 
 async def test_a_large_result_passes_through_little_memory(session: SessionHandle) -> None:
@@ -228,8 +240,11 @@ async def test_a_deleted_output_is_given_to_nobody_any_more_also_after_a_restart
     task = await session.submit(items=["a", "b"], name="maker")
     with pytest.raises(Refused, match="may still make it"):
         await task.output(0).delete()
-    while not await task.finished():
-        await agent.compute()
+    ended = 0
+    while ended < task.total:
+        message = await agent.compute()
+        ended += message.end - message.start
+    await task.wait(WAIT)
     assert {i.id: i.size async for i in session.results()} == {task.output(n).id: 1 for n in range(2)}
     await task.output(0).delete()
     assert await task.output(0).status() is ResultState.DELETED
@@ -283,6 +298,39 @@ async def test_a_purge_leaves_what_is_marked_for_manual_deletion(
     async with asyncio.timeout(WAIT):
         while stored(credentials, session):  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.1)
+
+
+async def test_what_no_result_names_is_collected_when_it_is_old(
+    session: SessionHandle, kube: Kube, nats_client: NatsClient, namespace: str, credentials: Credentials
+) -> None:
+    named, deleted = await session.create_results(["named", "deleted"])
+    await named.upload(b"data")
+    store = S3Store(credentials)
+    orphan = upload_key(namespace, session.uid, deleted.id, "0" * 16)
+    await store.put(orphan, b"its client was killed before it could say so")
+    s3 = minio(credentials)
+    s3._create_multipart_upload(credentials.s3_bucket, f"{orphan}-parts", {})
+    servers, clock = Servers(kube, nats_client, store), [time.time()]
+    settings = Settings(
+        namespace=namespace,
+        watch_namespaces=(namespace,),
+        nats_url=credentials.nats_url,
+        s3_endpoint=credentials.s3_endpoint,
+        agent_image="agent:1",
+    )
+    keeper = Housekeeper(servers, store, settings, lambda: clock[0])
+    parts = s3._list_multipart_uploads
+    prefix = f"{namespace}/{session.uid}/"
+
+    await keeper.tidy()
+    assert len(stored(credentials, session)) == 2
+    assert len(parts(credentials.s3_bucket, prefix=prefix).uploads) == 1
+    clock[0] += ABANDONED + 60
+    await keeper.tidy()
+    (left,) = stored(credentials, session)
+    assert named.id in left
+    assert not parts(credentials.s3_bucket, prefix=prefix).uploads
+    assert await named.result(WAIT) == b"data"
 
 
 async def _task(session: SessionHandle, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 
 from armonik_sdk.api.kinds import ObjectRef
@@ -69,6 +70,17 @@ class SimulatedStore:
         for key in gone:
             del self.objects[key]
         return len(gone)
+
+    async def ages(self, prefix: str, now: float) -> dict[str, float]:
+        """Nobody in the simulation uploads results."""
+        await self._turn()
+        assert not any(key.startswith(prefix) for key in self.objects), f"{prefix} at {now}"
+        return {}
+
+    async def give_up(self, prefix: str, before: datetime) -> int:
+        """There are no parts."""
+        await self._turn()
+        return 0
 
     async def _turn(self) -> None:
         await CURRENT.get().turn()

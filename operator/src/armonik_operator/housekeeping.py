@@ -9,6 +9,7 @@ may be shared.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import PARTITIONS, PODS, SESSIONS, TASKS, Kind
 from armonik_operator.errors import KubeUnavailable
@@ -131,6 +132,9 @@ class Housekeeper:
 
     async def _collect_uploads(self, namespace: str, uid: str) -> None:
         """Uploads of a living Session that no result names: broken off, or another one came first."""
+        since = datetime.fromtimestamp(self._clock() - ABANDONED, UTC)
+        if broken := await self._store.give_up(uploads(namespace, uid), since):
+            log.info("dropped %d uploads of session %s/%s that were broken off", broken, namespace, uid)
         ages = await self._store.ages(uploads(namespace, uid), self._clock())
         old = {key for key, age in ages.items() if age >= ABANDONED}
         if not old:

@@ -1,6 +1,5 @@
 """Handles: what a caller holds of a Session, a Task, a Partition, a result."""
 
-import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence

@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -228,6 +229,24 @@ class S3Store:
             return {key: now - written.timestamp() for key, written in found if written is not None}
 
         return await self._run(f"list {prefix}", work)
+
+    async def give_up(self, prefix: str, before: datetime) -> int:
+        """Drop the parts of uploads below a prefix that were begun before; how many uploads they were.
+
+        Who was killed in the middle of one left them: no listing shows them, but they take room.
+        """
+
+        def work() -> int:
+            # The library has no public name for these two plain calls.
+            listed = self._client._list_multipart_uploads(self._bucket, prefix=prefix)
+            old = [u for u in listed.uploads if u.initiated_time is None or u.initiated_time < before]
+            for upload in old:
+                self._client._abort_multipart_upload(
+                    self._bucket, str(upload.object_name), str(upload.upload_id)
+                )
+            return len(old)
+
+        return await self._run(f"list unfinished uploads below {prefix}", work)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete these objects; absent ones are fine."""
