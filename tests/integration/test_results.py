@@ -188,7 +188,7 @@ async def test_an_upload_while_the_operator_is_away_is_seen_when_it_is_back(
     session: SessionHandle, operator: Process, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
     (result,) = await session.create_results(["late"])
-    await asyncio.to_thread(operator.stop)
+    assert await operator.stop() == 0
     (other,) = await session.create_results(["made meanwhile"])
     infos = await asyncio.gather(result.upload(b"one"), other.upload(b"two"))
     assert {info.state for info in infos} == {ResultState.COMPLETED}
@@ -251,7 +251,7 @@ async def test_a_deleted_output_is_given_to_nobody_any_more_also_after_a_restart
     assert await task.output(1).result(WAIT) == b"B"
     states = {info.id: info.state async for info in session.results()}
     assert states == {task.output(0).id: ResultState.DELETED, task.output(1).id: ResultState.COMPLETED}
-    await asyncio.to_thread(operator.stop)
+    assert await operator.stop() == 0
     operator.start()
     for name, depends in (("whole", {"task": "maker"}), ("one", {"result": task.output(0).id})):
         await kube.create(TASKS, manifest("Task", name, session="demo", dependsOn=[depends]), namespace)
