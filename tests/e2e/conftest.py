@@ -22,6 +22,7 @@ def _namespaces_go() -> Iterator[None]:
     await_leaving()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file share a namespace with its pods, so one process runs them (`--dist loadgroup`)."""
     for item in items:
