@@ -78,7 +78,7 @@ test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
 	$(REACH)
 	run() { $(BIN)/python -m pytest -q tests/e2e $(PYTEST_ARGS) -m "$$@" || [ $$? = 5 ]; } # 5: none was chosen
-	run "e2e and not alone" -n $(TEST_PROCESSES) --dist loadgroup
+	run "e2e and not alone" -n $(TEST_PROCESSES) --dist loadfile
 	run "e2e and alone"
 
 .PHONY: bench
