@@ -208,7 +208,9 @@ def test_a_pod_of_a_worker_that_ignores_sigterm_ends_before_its_grace(namespace:
     (pod,) = pods(namespace)
     words = ("--namespace", namespace, f"--timeout={PATIENCE}s")
     kubectl("delete", f"pod/{pod['metadata']['name']}", *words, timeout=PATIENCE + 30)
-    # Once a namespace that goes has seen a pod with such a grace, it looks again only after half of it.
+    # Once a namespace that goes has seen a pod with such a grace, it looks again only after half of it; and a
+    # process 1 that has just begun hears no signal.
+    until("another serves", lambda: status(namespace).get("readyReplicas") == 1 and _one_but(namespace, pod))
     kubectl("delete", "partition.armonik.io/lab", *words, timeout=PATIENCE + 30)
     until("its pods are gone", lambda: not objects("pods", "--namespace", namespace))
 
@@ -225,6 +227,10 @@ def test_a_deleted_partition_leaves_no_pod_and_no_consumer_and_its_work_waits(na
     kubectl("wait", waiting, "tasks.armonik.io/sleeper", "--namespace", namespace, "--timeout=170s")
     apply(partition(namespace))
     all_succeeded(namespace, 2)
+
+
+def _one_but(namespace: str, gone: Object) -> bool:
+    return [pod["metadata"]["uid"] for pod in pods(namespace)] != [gone["metadata"]["uid"]]
 
 
 def consumers() -> str:
