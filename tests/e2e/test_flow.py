@@ -263,6 +263,26 @@ def test_a_failed_parent_leaves_nothing(here: Space, then: str, reason: str) -> 
     assert set(here.observe.inventory()) - inventory == {uid}
 
 
+def test_a_failed_child_aborts_what_it_owes_and_all_who_wait_for_it(here: Space) -> None:
+    """One child fails, the one that adds up falls with it, and with that the output of the parent."""
+    here.submit("after-child", "concat", dependsOn=[{"task": "with-child"}])
+    uid = here.submit("with-child", "subtasks", payload={"inline": "2 x"}, options={"maxRetries": 0})
+    parent, _ = here.end("with-child")
+    assert parent["status"]["phase"] == "Completed"  # it has done its part
+    (child,) = _children(here, uid)
+    ended, _ = here.end(child["metadata"]["name"])
+    assert ended["status"]["succeededIndexes"] == "0"
+    failures = {f["index"]: f["reason"] for f in ended["status"]["failures"]}
+    assert failures == {1: "AttemptsExhausted", 2: "DependencyAborted"}
+    owed = here.observe.own_results(parent["status"]["sessionUid"])[result_id(uid, 0, "result")]
+    assert owed.state is ResultState.ABORTED
+    assert f"element 2 of task {child['metadata']['name']} ended as Error" in owed.reason
+    fallen, entries = here.end("after-child")
+    (failure,) = fallen["status"]["failures"]
+    assert (failure["reason"], entries[-1].record.epoch) == ("DependencyAborted", 0)
+    assert "1 of 1 executions failed" in failure["message"]
+
+
 def test_waiting_for_an_aborted_result_raises_the_owners_error(here: Space) -> None:
     async def wait(client: Client) -> str:
         owner = await client.session(SESSION)
