@@ -1,6 +1,8 @@
 """A worker of PyPI `armonik`, unchanged, whose payload says what it should do."""
 
+import os
 import time
+from pathlib import Path
 
 from armonik.common import Output, TaskDefinition
 from armonik.worker import TaskHandler, armonik_worker
@@ -15,7 +17,9 @@ def processor(task: TaskHandler) -> Output:
         raise RuntimeError("crashed")
     if what == "sleep":
         time.sleep(4)
-    if what == "children":
+    if what.startswith("hold "):
+        send_when_let(task, Path(os.environ["HOLD"]) / what.removeprefix("hold "))
+    elif what == "children":
         made = task.create_results({"child payload": b"echo"})["child payload"]
         task.submit_tasks(
             [TaskDefinition(payload_id=made.result_id, expected_output_ids=task.expected_results)]
@@ -24,6 +28,15 @@ def processor(task: TaskHandler) -> Output:
         inputs = b"".join(task.data_dependencies[name] for name in sorted(task.data_dependencies))
         task.send_results(dict.fromkeys(task.expected_results, task.payload + b"|" + inputs))
     return Output()
+
+
+def send_when_let(task: TaskHandler, here: Path) -> None:
+    """Say that it has begun; wait for the test, and send what that wants."""
+    here.with_suffix(".begun").touch()
+    go = here.with_suffix(".go")
+    while not go.exists():
+        time.sleep(0.02)
+    task.send_results(dict.fromkeys(task.expected_results, go.read_bytes()))
 
 
 if __name__ == "__main__":

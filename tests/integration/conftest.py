@@ -6,6 +6,7 @@ from pathlib import Path
 # Tests are imported by path, not as packages; helpers beside them are found here.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from agent_bench import bench, folder, pod, pods
 from api_requests import api
 from apiserver import apiserver, kube, namespace
 from operator_process import agent, demo, operator, store_proxy
@@ -15,13 +16,17 @@ __all__ = [
     "agent",
     "api",
     "apiserver",
+    "bench",
     "credentials",
     "demo",
+    "folder",
     "kube",
     "namespace",
     "nats_client",
     "nats_server",
     "operator",
+    "pod",
+    "pods",
     "s3_endpoint",
     "store_proxy",
 ]

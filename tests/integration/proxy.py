@@ -16,6 +16,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._mute = False
 
     @property
     def address(self) -> str:
@@ -24,6 +25,7 @@ class Proxy:
 
     async def mend(self) -> None:
         """Listen."""
+        self._mute = False
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
 
     async def cut(self) -> None:
@@ -34,6 +36,10 @@ class Proxy:
             writer.transport.abort()
         self._server = None
 
+    def mute(self) -> None:
+        """Swallow all that the server says from now on, until mended; it hears what it is told."""
+        self._mute = True
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await asyncio.open_connection(*self._target)
@@ -42,14 +48,15 @@ class Proxy:
             return
         for source, sink in ((reader, back), (there, writer)):
             self._writers.add(sink)
-            pump = asyncio.create_task(self._pump(source, sink))
+            pump = asyncio.create_task(self._pump(source, sink, answers=source is there))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool) -> None:
         with suppress(OSError):  # the other side has gone, as a cut means it to
             while data := await source.read(65_536):
-                sink.write(data)
-                await sink.drain()
+                if not (answers and self._mute):
+                    sink.write(data)
+                    await sink.drain()
         self._writers.discard(sink)
         sink.close()

@@ -1,155 +1,31 @@
 """The agent between a real nats-server, a real object store and an unchanged worker of PyPI `armonik`."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from nats.aio.client import Client
+from agent_bench import Bench, Pod
 
-from armonik_agent.__main__ import serve
-from armonik_agent.lease import Holds, ask_owner
-from armonik_agent.settings import Settings
-from armonik_agent.site import Drain
-from armonik_agent.transitions import Cause
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
-from armonik_sdk.api.messages import ElementSpec, RunMessage
-from armonik_sdk.api.names import CONTROL, RunId, bands_key, control_key, pod_key
-from armonik_sdk.api.records import BandsInUse, Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
-from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.journal import Head, Journal
+from armonik_sdk.api.messages import ElementSpec
+from armonik_sdk.api.names import CONTROL, bands_key, control_key, pod_key
+from armonik_sdk.api.records import BandsInUse, Control, DesiredState, OutcomeKind, Owner, RecordKind
 from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.queue import publish_run, queued
+from armonik_sdk.dataplane.queue import queued
 from armonik_sdk.dataplane.topology import ensure_consumer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("pod")]
 
 
-@pytest.fixture
-def cache() -> Iterator[Path]:
-    """A short path: unix sockets allow 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="ak"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def worker(cache: Path) -> Iterator[None]:
-    env = os.environ | {
-        "ComputePlane__WorkerChannel__Address": str(cache / "armonik_worker.sock"),
-        "ComputePlane__AgentChannel__Address": str(cache / "armonik_agent.sock"),
-    }
-    with (cache / "worker.log").open("wb") as log:
-        script = Path(__file__).parent / "agent_worker.py"
-        process = subprocess.Popen([sys.executable, str(script)], env=env, stdout=log, stderr=log)
-    yield
-    process.terminate()
-    process.wait(timeout=20)
-
-
-@dataclass
-class Bench:
-    client: Client
-    journal: Journal
-    store: S3Store
-    control: Bucket[Control]
-    drain: Drain
-    agent: "asyncio.Task[None]"
-
-    async def submit(
-        self, payload: str, end: int = 1, head: dict[str, Any] | None = None, band: int = 0, **fields: Any
-    ) -> RunId:
-        run = RunId("ns", str(uuid.uuid4()), str(uuid.uuid4()), 0)
-        key = control_key("ns", run.session)
-        await self.control.put(key, Control(state=fields.pop("state", DesiredState.RUNNING)))
-        ref = await self.store.put(f"ns/{run.session}/{run.task}/payloads", payload.encode())
-        message = RunMessage(
-            namespace="ns",
-            session=run.session,
-            task=run.task,
-            task_name="job",
-            partition="p",
-            start=0,
-            end=end,
-            n=1,
-            single=end == 1,
-            payload=ref,
-            **fields,
-        )
-        record = Record(record_id=uuid.uuid4().hex, kind=RecordKind.SUBMITTED, start=0, end=end, n=1)
-        sequence = await self.journal.submit(run, record)
-        if head:
-            taken = record.model_copy(update={"record_id": uuid.uuid4().hex, **head})
-            await self.journal.append(run, taken, sequence)
-        await publish_run(self.client, run, "p", message, band)
-        return run
-
-    async def ended(self, run: RunId) -> Record:
-        while True:
-            head = await self.journal.head(run)
-            assert head is not None
-            if head.record.kind.terminal:
-                return head.record
-            assert not self.agent.done(), self.agent.exception()
-            await asyncio.sleep(0.1)
-
-    async def now(self, run: RunId) -> Head:
-        head = await self.journal.head(run)
-        assert head is not None
-        return head
-
-    async def reached(self, run: RunId, kind: RecordKind) -> Head:
-        while True:
-            head = await self.journal.head(run)
-            assert head is not None
-            if head.record.kind is kind:
-                return head
-            assert not head.record.kind.terminal
-            await asyncio.sleep(0.1)
-
-
-@pytest.fixture
-async def bench(
-    credentials: Credentials, nats_client: Client, cache: Path, worker: None
-) -> AsyncIterator[Bench]:
-    await ensure_consumer(nats_client, "ns", "p")
-    store = S3Store(credentials)
-    await store.ensure_bucket()
-    settings = Settings(
-        pod_uid=str(uuid.uuid4()),
-        pod_name="pod-0",
-        namespace="ns",
-        partition="p",
-        cache=cache,
-        http_port=0,
-        drain_seconds=0.2,
-    )
-    drain = Drain()
-    agent = asyncio.create_task(serve(settings, replace(credentials, nats_user="agent"), drain))
-    control = Bucket(nats_client, CONTROL, Control)
-    yield Bench(nats_client, Journal(nats_client), store, control, drain, agent)
-    drain.end(0.2)
-    await agent
-
-
-async def test_a_run_is_executed_and_its_output_can_be_read(bench: Bench) -> None:
+async def test_a_run_is_executed_and_its_output_can_be_read(bench: Bench, pod: Pod) -> None:
     run = await bench.submit("hello")
     done = await bench.ended(run)
     assert done.kind is RecordKind.DONE
     outcome = done.outcomes[0]
     assert (outcome.kind, outcome.attempts) == (OutcomeKind.COMPLETED, 1)
     assert await bench.store.get(done.ref(outcome.outputs["result"])) == b"hello|"
-    bench.drain.end(0.2)
-    await bench.agent
+    await pod.end()
     assert await queued(bench.client) == set()
 
 
@@ -220,11 +96,10 @@ async def test_an_execution_that_takes_too_long_ends_as_timeout(bench: Bench) ->
     assert (outcome.kind, outcome.reason) == (OutcomeKind.TIMEOUT, "MaxDurationExceeded")
 
 
-async def test_a_drained_agent_releases_what_it_runs(bench: Bench) -> None:
+async def test_a_drained_agent_releases_what_it_runs(bench: Bench, pod: Pod) -> None:
     run = await bench.submit("sleep")
     await bench.reached(run, RecordKind.DISPATCHED)
-    bench.drain.end(0.2)
-    await bench.agent
+    await pod.end()
     head = await bench.reached(run, RecordKind.RELEASED)
     assert (head.record.owner, head.record.attempts, head.record.epoch) == (None, (), 1)
     assert await queued(bench.client) == {run.queue("p", 1)}
@@ -290,7 +165,7 @@ async def test_a_busy_agent_goes_on_with_what_is_most_urgent(bench: Bench) -> No
     high = await bench.submit("hello", band=9)
     await Bucket(bench.client, CONTROL, BandsInUse).put(bands_key("ns", "p"), BandsInUse(bands=(9,)))
     await bench.ended(high)
-    left = [run for run in low if not (await bench.now(run)).record.kind.terminal]
+    left = [run for run in low if not (await bench.head(run)).record.kind.terminal]
     assert len(left) >= 2  # at most the one that had been fetched ahead came before it
 
 
@@ -301,24 +176,3 @@ async def test_work_survives_a_restart_of_the_queue(bench: Bench, nats_server: A
     await asyncio.to_thread(nats_server.start)
     done = await bench.ended(run)
     assert (done.epoch, done.outcomes[0].kind) == (1, OutcomeKind.COMPLETED)
-
-
-async def test_an_owner_is_asked_before_its_run_is_taken(nats_client: Client) -> None:
-    control = Bucket(nats_client, CONTROL, Control)
-    run = RunId("ns", "s", "t", 0)
-    me = Owner(pod="me", process="1")
-    holds = Holds(me)
-    await holds.serve(nats_client)
-    await nats_client.flush()
-
-    async def ask(owner: Owner, epoch: int) -> Cause | None:
-        return await ask_owner(nats_client, control, run, owner, epoch, interval=0.01)
-
-    with holds.hold(run, 3):
-        assert await ask(me, 3) is None
-        assert await ask(me, 2) is Cause.UNEXPLAINED
-        assert await ask(Owner(pod="me", process="0"), 3) is Cause.OWNER_GONE
-    assert await ask(me, 3) is Cause.UNEXPLAINED
-    assert await ask(Owner(pod="silent", process="0"), 1) is Cause.UNEXPLAINED
-    await control.put(pod_key("ns", "silent"), Control(state=DesiredState.GONE))
-    assert await ask(Owner(pod="silent", process="0"), 1) is Cause.OWNER_GONE
