@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import uuid
+from collections.abc import Coroutine
 
 from nats.aio.client import Client
 
@@ -55,9 +56,14 @@ async def serve(
     # Before NATS is waited for: an agent without it is alive, though not ready.
     http = await serve_http(metrics, lambda: pipeline is not None and pipeline.ready, settings.http_port)
     await asyncio.to_thread(_prepare, settings)
-    client = await connect_nats(
+    connecting = connect_nats(
         credentials, settings.pod_name or me.pod, on_disconnected=lost, on_reconnected=back
     )
+    client = await _unless_ended(connecting, drain)
+    if client is None:
+        log.info("told to end before NATS has answered")
+        await http.cleanup()
+        return
     store, worker = S3Store(credentials), Worker(settings.worker_socket)
     service = AgentService(Results(client), store, settings.spool)
     site = Site(
@@ -94,6 +100,19 @@ async def serve(
         await worker.close()
         await http.cleanup()
         await client.close()
+
+
+async def _unless_ended(connecting: Coroutine[None, None, Client], drain: Drain) -> Client | None:
+    """The connection; None when the process is to end before there is one, for it is tried for ever."""
+    tried, done = asyncio.create_task(connecting), asyncio.Event()
+    tried.add_done_callback(lambda _: done.set())
+    try:
+        await either(done, drain.limited)
+    finally:
+        if not tried.done():
+            tried.cancel()
+            await asyncio.gather(tried, return_exceptions=True)
+    return None if tried.cancelled() else tried.result()
 
 
 async def _watch_pod(site: Site) -> None:

@@ -15,7 +15,9 @@ class Metrics:
             "armonik_agent_elements", "Elements that ended here.", ["outcome"], registry=self.registry
         )
         self.failures = Counter(
-            "armonik_agent_failed_executions", "Executions that are retried.", registry=self.registry
+            "armonik_agent_failed_executions",
+            "Executions that failed and cost an attempt.",
+            registry=self.registry,
         )
         self.seconds = Histogram(
             "armonik_agent_execution_seconds", "Duration of executions.", registry=self.registry
