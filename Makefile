@@ -55,12 +55,12 @@ lint: venv verify ## Linter, formatter, types, layers, generated files
 .PHONY: test-unit
 test-unit: venv ## Tests without servers
 	@$(call STAGE,unit tests)
-	$(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/unit -n 2 $(PYTEST_ARGS)
 
 .PHONY: test-simulation
 test-simulation: venv ## A whole installation in virtual time, against an adversary
 	@$(call STAGE,simulation)
-	$(BIN)/python -m pytest -q tests/simulation $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/simulation -n 2 $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: venv ## The simulation for long: SOAK_EXAMPLES histories of SOAK_STEPS steps

@@ -18,8 +18,8 @@ import pytest
 from nats.aio.client import Client
 from proxy import Proxy
 
-from armonik_agent.__main__ import serve
 from armonik_agent.http import Metrics
+from armonik_agent.process import serve
 from armonik_agent.settings import Settings
 from armonik_agent.site import Drain
 from armonik_sdk.api.messages import RunMessage

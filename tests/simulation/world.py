@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import nats.aio.client
 
-import armonik_agent.__main__ as agent_main
+import armonik_agent.process as agent_main
 import armonik_agent.worker as worker_module
 import armonik_operator.controller as controller_module
 from armonik_agent.settings import Settings as AgentSettings
