@@ -204,11 +204,11 @@ class FakeAgent:
         return taken
 
     async def _next(self) -> Msg | None:
-        known = await Bucket(self._client, CONTROL, BandsInUse).get(self._bands)
-        self._puller.use(known[0].bands if known is not None else ())
         try:
+            known = await Bucket(self._client, CONTROL, BandsInUse).get(self._bands)
+            self._puller.use(known[0].bands if known is not None else ())
             return await self._puller.next(timeout=1.0)
-        except QueueUnavailable:  # the operator has not made the consumer yet
+        except QueueUnavailable:  # the operator has not made the consumer yet, or NATS is away
             await asyncio.sleep(0.1)
             return None
 
