@@ -107,6 +107,7 @@ class SessionWorker:
         uid, name = session.metadata.uid, session.metadata.name
         if SESSION_FINALIZER not in session.metadata.finalizers:
             return
+        self._state.leave(uid)
         try:
             wanted = Control(state=DesiredState.DELETED, at=time.time())
             await put_control(self._servers.control, control_key(namespace, uid), wanted)

@@ -34,6 +34,9 @@ from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import ObjectStore
 
+KEPT_LEAVING = 10_000
+"""Deleted Sessions that are remembered; what comes even later is collected by housekeeping."""
+
 
 class Key(NamedTuple):
     """What the work queue works on. Tasks and pods by UID, Sessions and Partitions by name."""
@@ -136,6 +139,8 @@ class State:
     """Records read but not yet worked on, by UID of the Task; the fold loop bounds their number."""
     results: dict[Key, deque[ReceivedResult]] = field(default_factory=dict)
     """Clients' records of results, read but not yet worked on; they count among the backlog."""
+    leaving: dict[str, None] = field(default_factory=dict)
+    """UIDs of the newest Sessions whose data goes: nothing about their work is written any more."""
     removed: dict[str, set[str]] = field(default_factory=dict)
     """Outputs that clients deleted, by UID of the Task; their bytes may stand in a pack with others."""
     backlog: int = 0
@@ -232,6 +237,12 @@ class State:
     def task_named(self, namespace: str, name: str) -> Task | None:
         """The living Task of this name."""
         return self.tasks.get(self.uids.get(Named(namespace, name), ""))
+
+    def leave(self, session: str) -> None:
+        """The data of this Session goes, so what is still folded must not bring any of it back."""
+        self.leaving[session] = None
+        if len(self.leaving) > KEPT_LEAVING:
+            del self.leaving[next(iter(self.leaving))]
 
     def session_with(self, uid: str) -> Session | None:
         """The Session with this UID."""

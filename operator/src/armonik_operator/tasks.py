@@ -300,7 +300,9 @@ class TaskWorker:
             fold.retime(received.run.start, received.sequence, received.time)
             return
         fold.session = received.run.session
-        record = await self._effects.apply(received, fold)
+        record = received.record
+        if received.run.session not in self._state.leaving:
+            record = await self._effects.apply(received, fold)
         fold.add(record, received.sequence, received.time)
         self._state.loads.note(received.run.namespace, uid, fold.runs[received.run.start])
         if record.outcomes or record.kind.terminal:
