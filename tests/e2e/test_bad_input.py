@@ -142,7 +142,7 @@ def test_a_server_that_is_down_when_the_operator_starts(here: Space, component: 
     with stopped(component):
         kill_operator()
         apply(session(here.namespace, f"no-{component}", PARTITION))
-        text = component * 500  # longer than what rides in the queue's message
+        text = component * 1_000  # longer than what rides in the queue's message
         here.submit(f"no-{component}", of=f"no-{component}", payload={"inline": text})
         _parked(here, f"no-{component}", reason, component)
         _parked(here, f"no-{component}", reason, component, kind="session.armonik.io")
