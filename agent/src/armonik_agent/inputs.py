@@ -144,10 +144,12 @@ class RunInputs:
 
     async def _fetch(self, batch: Batch) -> None:
         bound = asyncio.Semaphore(PARALLEL)
-        here = [(n, r, data) for n, r in batch.fetch.items() if (data := carried(r)) is not None]
-        for name, ref, data in here:
-            self._place(ref, ((name, ref),), data)
-        away = [(n, r) for n, r in batch.fetch.items() if carried(r) is None]
+        away: list[tuple[str, ObjectRef]] = []
+        for name, ref in batch.fetch.items():
+            if (data := carried(ref)) is not None:
+                self._place(ref, ((name, ref),), data)
+            else:
+                away.append((name, ref))
         small = [(n, r) for n, r in away if r.length is not None and r.length <= SPAN_BYTES]
         large = [(n, r) for n, r in away if r.length is None or r.length > SPAN_BYTES]
 

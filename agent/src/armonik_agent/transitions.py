@@ -17,7 +17,6 @@ from armonik_sdk.api.records import (
     Outcome,
     OutcomeKind,
     Owner,
-    Piece,
     Record,
     RecordKind,
 )
@@ -231,12 +230,4 @@ def _places(objects: list[str], more: Iterable[str]) -> dict[int, int]:
 def _moved(outcome: Outcome, place: dict[int, int]) -> Outcome:
     if all(old == new for old, new in place.items()):
         return outcome
-
-    def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
-        return {n: _moved_piece(p, place) for n, p in pieces.items()}
-
-    return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})
-
-
-def _moved_piece(piece: Piece, place: dict[int, int]) -> Piece:
-    return piece if piece.object is None else piece.model_copy(update={"object": place[piece.object]})
+    return outcome.moved(place.__getitem__)

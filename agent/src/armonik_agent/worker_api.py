@@ -21,7 +21,7 @@ from armonik_sdk.api.kinds import Application, Dependency, ObjectRef, Payload, T
 from armonik_sdk.api.kinds.options import merge_options
 from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.names import RunId, split_result_id
-from armonik_sdk.api.records import DataRef, ResultState
+from armonik_sdk.api.records import ResultState
 from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing
 from armonik_sdk.dataplane.objects import ObjectStore
 
@@ -73,8 +73,7 @@ class Execution:
             ref = self.element.inputs.get(name)
             if ref is None:
                 return Payload(inline="")
-            data = ref.data if isinstance(ref, DataRef) else None
-            return Payload(data=data) if data is not None else Payload(object=ref)
+            return Payload(data=ref.data) if ref.data is not None else Payload(object=ref)
         return Payload(result=name)
 
 

@@ -11,7 +11,7 @@ from armonik_sdk.api.kinds import Item, TaskOptions
 from armonik_sdk.api.names import DEFAULT_BAND, band_of, bands_key
 from armonik_sdk.api.ranges import Span
 from armonik_sdk.api.records import BandsInUse
-from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import UNREACHABLE
 from armonik_sdk.dataplane.topology import delete_consumers, ensure_consumer
 
@@ -65,22 +65,11 @@ class Bands:
             raise QueueUnavailable(f"no consumer of band {band} of partition {place}: {error}") from error
 
     async def _tell(self, place: Place, band: int) -> None:
-        key, bucket = bands_key(*place), self._servers.bands
-        while True:  # until nobody else writes at the same time
-            known = await bucket.get(key)
-            bands = known[0].bands if known is not None else ()
-            if band in bands:
-                return
-            wanted = BandsInUse(bands=tuple(sorted({*bands, band})))
-            if known is None:
-                if await bucket.create(key, wanted) is not None:
-                    return
-                continue
-            try:
-                await bucket.update(key, wanted, known[1])
-            except Conflict:
-                continue
-            return
+        def with_it(known: BandsInUse | None) -> BandsInUse | None:
+            bands = known.bands if known is not None else ()
+            return None if band in bands else BandsInUse(bands=tuple(sorted({*bands, band})))
+
+        await self._servers.bands.change(bands_key(*place), with_it)
 
 
 def band_of_run(options: TaskOptions, items: Sequence[Item] | None, span: Span) -> int:

@@ -87,12 +87,8 @@ class Ending:
             if not indexes & Ranges.of([(known.start, known.end)]):
                 continue
             run = RunId(namespace, session_uid, uid, known.start)
-            head = await self._servers.journal.head(run)
-            if head is None:  # purged with its session
-                fold.forget_run(known.start)
-                continue
-            if head.record.kind.terminal:
-                await self._take(Received(run, head.record, head.sequence, head.time))
+            head = await self._open_head(run, fold)
+            if head is None:
                 continue
             record = await self._without(run, head, indexes, BY_REQUEST)
             if record is None:
@@ -177,9 +173,9 @@ class Ending:
     async def append(self, run: RunId, record: Record, head: Head) -> bool:
         """The successor of a head; False when the run has moved on meanwhile."""
         try:
-            slim = await self._slim(run, record)
+            slimmed = await self._slim(run, record)
             sequence = await self._servers.journal.append(
-                run, slim, head.sequence, after=head.record.record_id
+                run, slimmed, head.sequence, after=head.record.record_id
             )
         except Conflict as moved:
             log.info("run %s moved on: %s", run.journal, moved)
@@ -207,18 +203,25 @@ class Ending:
             if much is Cancel.QUEUED and known.kind.owned:
                 continue
             run = RunId(namespace, session_uid, uid, known.start)
-            head = await self._servers.journal.head(run)
-            if head is None:  # purged with its session
-                fold.forget_run(known.start)
-            elif head.record.kind.terminal:
-                await self._take(Received(run, head.record, head.sequence, head.time))
-            elif much is Cancel.ALL or not head.record.kind.owned:
+            head = await self._open_head(run, fold)
+            if head is not None and (much is Cancel.ALL or not head.record.kind.owned):
                 left = not await self._end_run(run, head, why) or left
         if left:
             return AGAIN
         if not fold.open_runs:
             await purge(self._servers.client, queue_of_task(namespace, uid))
         return None
+
+    async def _open_head(self, run: RunId, fold: TaskFold) -> Head | None:
+        """The head of a run that has not ended; what has is folded, what was purged is forgotten."""
+        head = await self._servers.journal.head(run)
+        if head is None:  # purged with its session
+            fold.forget_run(run.start)
+            return None
+        if head.record.kind.terminal:
+            await self._take(Received(run, head.record, head.sequence, head.time))
+            return None
+        return head
 
     async def _end_run(self, run: RunId, head: Head, why: str) -> bool:
         """One step towards the end of a run; True when its head is terminal now."""

@@ -11,7 +11,7 @@ from armonik_operator.fold import all_outcomes
 from armonik_operator.resultmoves import Standing
 from armonik_operator.state import Received, Servers
 from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
-from armonik_sdk.api.records import DataRef, Outcome, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.api.records import DataRef, Outcome, ResultEntry, ResultState, RunResults
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def merge(standing: RunResults, new: RunResults) -> RunResults | None:
     if new.objects[: len(objects)] == objects:  # the usual case: a later record of the same life
         objects = new.objects
     else:
-        fresh = [_moved(outcome, len(objects)) for outcome in fresh]
+        fresh = [outcome.moved(lambda place: place + len(objects)) for outcome in fresh]
         objects = (*objects, *new.objects)
     outcomes = sorted((*standing.outcomes, *fresh), key=lambda outcome: outcome.index)
     return standing.model_copy(
@@ -59,17 +59,6 @@ def merge(standing: RunResults, new: RunResults) -> RunResults | None:
             "time": max(standing.time, new.time),
         }
     )
-
-
-def _moved(outcome: Outcome, by: int) -> Outcome:
-    def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
-        return {n: _moved_piece(p, by) for n, p in pieces.items()}
-
-    return outcome.model_copy(update={"outputs": moved(outcome.outputs), "made": moved(outcome.made)})
-
-
-def _moved_piece(piece: Piece, by: int) -> Piece:
-    return piece if piece.object is None else piece.model_copy(update={"object": piece.object + by})
 
 
 class ResultBook:
@@ -173,23 +162,11 @@ class ResultBook:
         Raises:
             QueueUnavailable: no answer, or the entry changed again and again meanwhile.
         """
-        bucket, key = self._servers.results, result_key(*name)
-        for _ in range(_CAS_ATTEMPTS):
-            found = await bucket.get(key)
-            wanted = decide(found[0] if found is not None else None)
-            if wanted is None:
-                return self._keep(name, found[0] if found is not None else None)
-            try:
-                if found is not None:
-                    await bucket.update(key, wanted, found[1])
-                elif await bucket.create(key, wanted) is None:
-                    continue
-            except Conflict:
-                continue
-            self._keep(name, wanted)
+        stands, written = await self._servers.results.change(result_key(*name), decide)
+        self._keep(name, stands)
+        if written:
             self._changed(name)
-            return wanted
-        raise QueueUnavailable(f"RESULTS[{key}] changed {_CAS_ATTEMPTS} times while it was written")
+        return stands
 
     def _keep(self, name: ResultName, entry: ResultEntry | None) -> ResultEntry | None:
         self._entries[name] = (entry, time.monotonic())

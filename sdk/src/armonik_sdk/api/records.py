@@ -6,6 +6,7 @@ Unknown fields are ignored when reading, so an older agent can stand beside a ne
 
 import base64
 import hashlib
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, Literal, Self
 
@@ -134,6 +135,19 @@ class Outcome(Wire):
     """Ids of results whose production was handed to a child Task."""
     seconds: float = 0.0
     """How long the last execution took, by the agent's monotonic clock."""
+
+    def moved(self, place: Callable[[int], int]) -> Self:
+        """The same for another list of objects: `place` says where an object stands there."""
+
+        def moved(pieces: dict[str, Piece]) -> dict[str, Piece]:
+            return {
+                name: piece
+                if piece.object is None
+                else piece.model_copy(update={"object": place(piece.object)})
+                for name, piece in pieces.items()
+            }
+
+        return self.model_copy(update={"outputs": moved(self.outputs), "made": moved(self.made)})
 
 
 class Attempt(Wire):

@@ -31,9 +31,9 @@ from armonik_sdk.dataplane.errors import (
     QueueUnavailable,
     StoreUnavailable,
 )
+from armonik_sdk.dataplane.journal import Log
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.resultlog import ResultLog
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Link:
         self._forwards = forwards
         self._runs = Bucket(client, RESULTS, RunResults)
         self._entries = Bucket(client, RESULTS, ResultEntry)
-        self._log = ResultLog(client)
+        self._log = Log(client, ResultRecord)
         self._listening: WeakSet[News] = WeakSet()
 
     @classmethod
@@ -118,7 +118,8 @@ class Link:
 
     async def result_head(self, subject: str) -> tuple[ResultRecord, int] | None:
         """A client's last record of a result, and its sequence."""
-        return await _answered(lambda: self._log.head(subject))
+        found = await _answered(lambda: self._log.head(subject))
+        return (found.record, found.sequence) if found else None
 
     async def append_result(self, subject: str, record: ResultRecord, expected: int) -> int:
         """Append a record of a result.

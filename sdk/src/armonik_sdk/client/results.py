@@ -10,6 +10,7 @@ from armonik_sdk.api.names import (
     result_journal,
     result_key,
     results_of_session,
+    run_before,
     split_result_id,
     upload_key,
 )
@@ -102,8 +103,7 @@ class ResultHandle(Readable):
         run = f"{prefix}0"
         if self._task.total > 1:
             _, index, _ = split_result_id(self.id) or ("", 0, "")
-            starts = (int(key.removeprefix(prefix)) for key in await link.run_keys(f"{prefix}*"))
-            run = f"{prefix}{max((start for start in starts if start <= index), default=0)}"
+            run = f"{prefix}{run_before(await link.run_keys(f'{prefix}*'), index) or 0}"
         runs, entry = await asyncio.gather(link.runs({run: None}), link.entry(own))
         return resolve(self.id, entry, runs.values())
 

@@ -9,10 +9,10 @@ DataPlaneError
 └── InvalidCredentials  a key of the credentials is missing or unusable
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from armonik_sdk.dataplane.journal import Head
+    from armonik_sdk.dataplane.journal import Standing
 
 
 class DataPlaneError(Exception):
@@ -22,7 +22,7 @@ class DataPlaneError(Exception):
 class Conflict(DataPlaneError):  # noqa: N818 - reads as what happened
     """Somebody else wrote first. `head` is what stands there now (journal only), None when nothing does."""
 
-    def __init__(self, message: str, head: "Head | None" = None) -> None:
+    def __init__(self, message: str, head: "Standing[Any] | None" = None) -> None:
         self.head = head
         super().__init__(message)
 

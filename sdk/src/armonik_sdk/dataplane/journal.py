@@ -8,6 +8,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -15,10 +16,12 @@ from nats.aio.client import Client
 from nats.js.api import Header, RawStreamMsg
 
 from armonik_sdk.api.names import JOURNAL, RunId
-from armonik_sdk.api.records import Record
+from armonik_sdk.api.records import Record, ResultRecord
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R", Record, ResultRecord)
 
 REQUEST_TIMEOUT = 3.0
 """Seconds that one request waits for its answer."""
@@ -38,42 +41,47 @@ UNREACHABLE = (
 
 
 @dataclass(frozen=True)
-class Head:
-    """The last record of a run."""
+class Standing(Generic[R]):
+    """The last record on a subject."""
 
-    record: Record
+    record: R
     sequence: int
     """Its sequence in the stream; the next append must name it."""
     time: datetime
     """When the server stored it."""
 
 
-class Journal:
-    """Appends and leader reads on the stream JOURNAL."""
+Head = Standing[Record]
+"""The last record of a run."""
 
-    def __init__(self, client: Client, *, timeout: float = REQUEST_TIMEOUT) -> None:
+
+class Log(Generic[R]):
+    """Appends and leader reads on subjects of the stream JOURNAL whose records are all of one model."""
+
+    def __init__(self, client: Client, model: type[R], *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._js = client.jetstream(timeout=timeout)
+        self._model: type[R] = model
 
-    async def head(self, run: RunId) -> Head | None:
-        """The run's last record, read from the leader; None when there is none.
+    async def head(self, subject: str) -> Standing[R] | None:
+        """The subject's last record, read from the leader; None when there is none.
 
         Raises:
             QueueUnavailable: no answer within the retries.
         """
         for attempt in range(ATTEMPTS):
             try:
-                message = await self._js.get_last_msg(JOURNAL, run.journal)
+                message = await self._js.get_last_msg(JOURNAL, subject)
             except nats.js.errors.NotFoundError:
                 return None
             except UNREACHABLE as error:
-                log.info("head of %s not read (%s: %s)", run.journal, type(error).__name__, error)
+                log.info("head of %s not read (%s: %s)", subject, type(error).__name__, error)
                 await _pause(attempt)
             else:
-                return read_head(message)
-        raise QueueUnavailable(f"the head of {run.journal} could not be read in {ATTEMPTS} attempts")
+                return _read(message, self._model)
+        raise QueueUnavailable(f"the head of {subject} could not be read in {ATTEMPTS} attempts")
 
-    async def append(self, run: RunId, record: Record, expected: int, after: str | None = None) -> int:
-        """Append `record` if the head's sequence is `expected` (0: if the run has no record).
+    async def append(self, subject: str, record: R, expected: int, after: str | None = None) -> int:
+        """Append `record` if the head's sequence is `expected` (0: if the subject has no record).
 
         `after` is the id of the record expected there: a journal that lost its newest records gives their
         sequences away again (protocol rule 12), so a sequence alone does not tell that nothing has changed.
@@ -91,25 +99,38 @@ class Journal:
         headers = {str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(expected)}
         for attempt in range(ATTEMPTS):
             try:
-                ack = await self._js.publish(
-                    run.journal, record.encode(), stream=JOURNAL, headers=dict(headers)
-                )
+                ack = await self._js.publish(subject, record.encode(), stream=JOURNAL, headers=dict(headers))
             except nats.js.errors.APIError as error:
                 if error.err_code != WRONG_LAST_SEQUENCE and not isinstance(error, UNREACHABLE):
-                    raise QueueUnavailable(f"append to {run.journal} refused: {error}") from error
+                    raise QueueUnavailable(f"append to {subject} refused: {error}") from error
             except UNREACHABLE as error:
-                log.info("append to %s unanswered (%s: %s)", run.journal, type(error).__name__, error)
+                log.info("append to %s unanswered (%s: %s)", subject, type(error).__name__, error)
                 await _pause(attempt)
             else:
                 return int(ack.seq)
-            head = await self.head(run)
+            head = await self.head(subject)
             if head is not None and head.record.record_id == record.record_id:
                 return head.sequence
             if (head.sequence if head else 0) != expected or (
                 head is not None and after is not None and head.record.record_id != after
             ):
-                raise Conflict(f"{run.journal} has another head than {expected}", head)
-        raise QueueUnavailable(f"append to {run.journal} unanswered in {ATTEMPTS} attempts")
+                raise Conflict(f"{subject} has another head than {expected}", head)
+        raise QueueUnavailable(f"append to {subject} unanswered in {ATTEMPTS} attempts")
+
+
+class Journal:
+    """The log of runs."""
+
+    def __init__(self, client: Client, *, timeout: float = REQUEST_TIMEOUT) -> None:
+        self._log = Log(client, Record, timeout=timeout)
+
+    async def head(self, run: RunId) -> Head | None:
+        """The run's last record; as `Log.head`."""
+        return await self._log.head(run.journal)
+
+    async def append(self, run: RunId, record: Record, expected: int, after: str | None = None) -> int:
+        """Append a record of a run; as `Log.append`."""
+        return await self._log.append(run.journal, record, expected, after)
 
     async def submit(self, run: RunId, record: Record) -> int:
         """Append the first record of a run. The operator alone may (protocol rule 3)."""
@@ -117,10 +138,14 @@ class Journal:
 
 
 def read_head(message: RawStreamMsg) -> Head:
-    """A record as the server returned it."""
+    """A record of a run as the server returned it."""
+    return _read(message, Record)
+
+
+def _read(message: RawStreamMsg, model: type[R]) -> Standing[R]:
     stored = message.time
     time = stored if isinstance(stored, datetime) else parse_time(str(stored))
-    return Head(Record.model_validate_json(message.data or b""), int(message.seq or 0), time)
+    return Standing(model.model_validate_json(message.data or b""), int(message.seq or 0), time)
 
 
 def parse_time(text: str) -> datetime:

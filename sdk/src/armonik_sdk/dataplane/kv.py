@@ -81,26 +81,29 @@ class Bucket(Generic[T]):
         """
         return await self._write(key, value, revision)
 
-    async def settle(self, key: str, value: T, *, replaces: Callable[[T], bool]) -> T:
-        """Write a key where none stands, or where `replaces` says so of what stands; what stands then.
+    async def change(self, key: str, decide: Callable[[T | None], T | None]) -> tuple[T | None, bool]:
+        """Write what `decide` makes of what stands, by compare-and-set; None leaves it alone.
+
+        Returns:
+            What stands then, and whether it was written now.
 
         Raises:
             QueueUnavailable: no answer, or the key changed again and again meanwhile.
         """
         for _ in range(_CAS_ATTEMPTS):
-            standing = await self.get(key)
-            if standing is None:
-                if await self.create(key, value) is not None:
-                    return value
-                continue
-            current, revision = standing
-            if not replaces(current):
-                return current
+            found = await self.get(key)
+            current = found[0] if found is not None else None
+            wanted = decide(current)
+            if wanted is None:
+                return current, False
             try:
-                await self.update(key, value, revision)
+                if found is not None:
+                    await self.update(key, wanted, found[1])
+                elif await self.create(key, wanted) is None:
+                    continue
             except Conflict:
                 continue
-            return value
+            return wanted, True
         raise QueueUnavailable(f"{self._name}[{key}] changed {_CAS_ATTEMPTS} times while it was written")
 
     async def delete(self, key: str) -> None:
@@ -164,11 +167,16 @@ async def put_control(bucket: Bucket[Control], key: str, wanted: Control) -> Con
     that is behind cannot revive what a newer one has ended.
     """
 
-    def replaces(current: Control) -> bool:
+    def decide(current: Control | None) -> Control | None:
+        if current is None:
+            return wanted
         if current.state is DesiredState.DELETED:
-            return False
+            return None
         if wanted.state is not DesiredState.DELETED and wanted.generation < current.generation:
-            return False
-        return (wanted.state, wanted.generation) != (current.state, current.generation)
+            return None
+        same = (wanted.state, wanted.generation) == (current.state, current.generation)
+        return None if same else wanted
 
-    return await bucket.settle(key, wanted, replaces=replaces)
+    stands, _ = await bucket.change(key, decide)
+    assert stands is not None  # what is not there is written
+    return stands
