@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from operator_process import FakeAgent, conditions, finished, manifest, until
+from operator_process import FakeAgent, Process, conditions, finished, manifest, ready_reason, until
 
 from armonik_operator.adapters.kube import TASKS, Kube
 
@@ -97,26 +97,100 @@ async def test_diamonds_run_each_task_once_and_give_both_sides(
     await finished(kube, "top-3", namespace)
 
 
-async def test_a_circle_waits_says_for_what_and_can_be_ended(
+CIRCLE = {"a": "b", "b": "c", "c": "a"}
+SAID = (
+    "task a waits for task b, which waits for task c, which waits for task a: a circle;"
+    " cancel or delete one of them"
+)
+
+
+async def make_circle(kube: Kube, namespace: str, order: str) -> None:
+    for name in order:
+        body = manifest("Task", name, session="demo", dependsOn=[{"task": CIRCLE[name]}])
+        await kube.create(TASKS, body, namespace)
+    for name in CIRCLE:
+        assert await ready_reason(kube, name, namespace, "DependencyCycle") == SAID
+        held = await kube.get(TASKS, name, namespace)
+        assert held["status"]["phase"] == "Pending"
+
+
+async def failure_of(kube: Kube, name: str, namespace: str) -> str:
+    (failure,) = (await finished(kube, name, namespace))["status"]["failures"]
+    assert failure["reason"] == "DependencyAborted"
+    return str(failure["message"])
+
+
+async def test_a_circle_is_named_by_all_on_it_and_can_be_ended(
     demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
-    circle = {"a": "b", "b": "c", "c": "a"}
-    bodies = [
-        manifest("Task", name, session="demo", dependsOn=[{"task": other}]) for name, other in circle.items()
-    ]
-    await create_all(kube, namespace, [*bodies, manifest("Task", "free", session="demo")])
+    await make_circle(kube, namespace, "cab")
+    await kube.create(TASKS, manifest("Task", "free", session="demo"), namespace)
     assert (await agent.compute()).task_name == "free"  # nobody else is held up
-    for name, other in circle.items():
-        held = await until(kube, TASKS, name, namespace, lambda o: "Waiting" in conditions(o))
-        (said,) = [c for c in held["status"]["conditions"] if c["type"] == "Waiting"]
-        assert (held["status"]["phase"], said["reason"]) == ("Pending", "WaitingForData")
-        assert said["message"] == f"1 element waits for data: task {other} has not ended"
     await kube.patch(TASKS, "a", {"spec": {"desiredState": "Cancelled"}}, namespace)
     assert conditions(await finished(kube, "a", namespace))["Finished"] == "Cancelled"
     for name in ("c", "b"):
-        (failure,) = (await finished(kube, name, namespace))["status"]["failures"]
-        assert failure["reason"] == "DependencyAborted"
-        assert "element 0 of task a ended as Cancelled: cancelled by request" in failure["message"]
+        message = await failure_of(kube, name, namespace)
+        assert "element 0 of task a ended as Cancelled: cancelled by request" in message
+
+
+async def test_a_circle_ends_when_one_of_its_tasks_is_deleted(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await make_circle(kube, namespace, "abc")
+    await kube.delete(TASKS, "a", namespace)
+    await kube.create(TASKS, manifest("Task", "a", session="demo"), namespace)  # corrected, and another one
+    assert (await agent.compute()).task_name == "a"
+    for name in ("c", "b"):
+        message = await failure_of(kube, name, namespace)
+        assert message.endswith("task a was deleted before its element 0 had ended")
+
+
+async def test_a_name_stands_for_one_task_for_good(
+    demo: None, operator: Process, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    """A Task is deleted and created again while there is no operator."""
+    for name, needs in (("first", []), ("one", ["first"]), ("other", ["one"])):
+        body = manifest("Task", name, session="demo", dependsOn=[{"task": each} for each in needs])
+        await kube.create(TASKS, body, namespace)
+    held = await agent.take()
+    await until(kube, TASKS, "other", namespace, lambda o: "Waiting" in conditions(o))
+    await operator.kill()
+    await kube.delete(TASKS, "one", namespace)
+    await kube.create(TASKS, manifest("Task", "one", session="demo"), namespace)
+    operator.start()
+    message = await failure_of(kube, "other", namespace)
+    assert message == "task one was deleted before its element 0 had ended"
+    assert (await agent.compute()).task_name == "one"  # the new one waits for nothing
+    await agent.succeed(held)
+    await finished(kube, "first", namespace)
+
+
+async def test_what_a_deleted_task_had_completed_is_still_used(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await kube.create(TASKS, manifest("Task", "slow", session="demo"), namespace)
+    slow = await agent.take()
+    both = [{"task": "data"}, {"task": "slow"}]
+    await kube.create(TASKS, manifest("Task", "data", session="demo", count=3), namespace)
+    await kube.create(TASKS, manifest("Task", "after", session="demo", dependsOn=both), namespace)
+    await until(kube, TASKS, "after", namespace, lambda o: "Waiting" in conditions(o))
+    ended: set[int] = set()
+    while ended != {0, 1, 2}:
+        data = await agent.take()
+        ended |= set(data.indexes)
+        await agent.succeed(data)
+    await finished(kube, "data", namespace)
+    await kube.delete(TASKS, "data", namespace)
+    await kube.create(TASKS, manifest("Task", "data", session="demo"), namespace)
+    assert (await agent.compute()).task_name == "data"
+    await agent.succeed(slow)
+    after = await agent.take()
+    assert [result for result in after.message.dependencies if result.startswith(data.message.task)] == [
+        f"{data.message.task}.{index}.result" for index in range(3)
+    ]
+    assert len(after.message.locators) == 4
+    await agent.succeed(after)
+    await finished(kube, "after", namespace)
 
 
 async def test_elements_wait_and_fall_one_by_one(

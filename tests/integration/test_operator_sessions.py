@@ -10,6 +10,7 @@ from operator_process import DEADLINE, TEMPLATE, FakeAgent, Process, absent, con
 from proxy import Proxy
 
 from armonik_operator.adapters.kube import EVENTS, PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_operator.bands import Bands
 from armonik_operator.housekeeping import FORGET, YOUNG, Housekeeper
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
@@ -232,7 +233,7 @@ async def test_what_belongs_to_nobody_goes_when_it_is_old(
     await servers.control.put(pod_key(namespace, "pod"), Control(state=DesiredState.GONE, at=now))
     for partition in ("p", "q"):
         await ensure_consumer(nats_client, namespace, partition)
-    keeper = Housekeeper(servers, store, settings, lambda: now)
+    keeper = Housekeeper(servers, Bands(servers), store, settings, lambda: now)
 
     def left() -> set[str]:
         found = objects(credentials, f"{namespace}/") | objects(credentials, "elsewhere/")

@@ -15,6 +15,7 @@ from nats.aio.client import Client as NatsClient
 from operator_process import FakeAgent, Process, conditions, finished, manifest, until
 
 from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+from armonik_operator.bands import Bands
 from armonik_operator.housekeeping import ABANDONED, Housekeeper
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
@@ -318,7 +319,7 @@ async def test_what_no_result_names_is_collected_when_it_is_old(
         s3_endpoint=credentials.s3_endpoint,
         agent_image="agent:1",
     )
-    keeper = Housekeeper(servers, store, settings, lambda: clock[0])
+    keeper = Housekeeper(servers, Bands(servers), store, settings, lambda: clock[0])
     parts = s3._list_multipart_uploads
     prefix = f"{namespace}/{session.uid}/"
 

@@ -15,12 +15,15 @@ from armonik_sdk.api.names import (
     RunId,
     bucket_stream,
     bucket_subject,
+    inventory_key,
     result_key,
 )
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import (
+    Inventory,
     Outcome,
     OutcomeKind,
+    Pin,
     Record,
     RecordKind,
     ResultEntry,
@@ -123,6 +126,13 @@ def _check_parked(task: Object, heads: dict[str, Record], *, lossy: bool) -> Non
     )
     assert all(head.kind is RecordKind.CANCELLED for head in heads.values())
     assert task.get("status", {}).get("cancelledIndexes", "") == str(wanted)
+
+
+def pins_of(world: World, task: Object) -> dict[str, Pin]:
+    """What the names in `dependsOn` of a Task stand for."""
+    key = inventory_key(task["metadata"]["namespace"], task["metadata"]["uid"])
+    found = world.nats.streams[bucket_stream(TASKS)].last_on(bucket_subject(TASKS, key))
+    return Inventory.model_validate_json(found.data).pins if found is not None else {}
 
 
 def sums_agree(world: World) -> bool:

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from armonik_sdk.api.names import JOURNAL, QUEUE, RunId
 from armonik_sdk.api.records import Record
-from simulation.invariants import Watcher, check_quiet, left_behind, sums_agree
+from simulation.invariants import Watcher, check_quiet, left_behind, pins_of, sums_agree
 from simulation.world import Pod, World
 
 PEACE = 1_800
@@ -235,7 +235,7 @@ class Installation(RuleBasedStateMachine):
         return ended and kept <= uids and not self.w.nats.streams[QUEUE].messages
 
     def _parked(self) -> set[str]:
-        """Tasks that wait, perhaps through others, for one that a user has deleted."""
+        """Tasks that wait, perhaps through others, for a name whose Task was deleted before it was pinned."""
         tasks, parked = self.w.tasks(), set[str]()
         while True:
             more = {
@@ -243,7 +243,8 @@ class Installation(RuleBasedStateMachine):
                 for name, task in tasks.items()
                 if not _finished(task)
                 and any(
-                    need["task"] not in tasks or need["task"] in parked
+                    need["task"] in parked
+                    or (need["task"] not in tasks and need["task"] not in pins_of(self.w, task))
                     for need in task["spec"].get("dependsOn", [])
                 )
             }

@@ -48,7 +48,7 @@ class Children:
         key = child_key(run.namespace, group.name)
         if await self._servers.inventory.get(key) is not None:
             return
-        session = next((s for s in self._state.sessions.values() if s.metadata.uid == run.session), None)
+        session = self._state.session_with(run.session)
         if session is None or session.metadata.deletion_timestamp is not None:
             log.info("child %s/%s is not made: its session goes", run.namespace, group.name)
             return

@@ -100,11 +100,7 @@ class Controller:
                 self._queue.add(Key("session", name.namespace, task.spec.session))
             case "sessions":
                 session = Session.from_object(obj)
-                known = self._state.sessions.get(name)
-                if deleted:
-                    self._state.sessions.pop(name, None)
-                else:
-                    self._state.sessions[name] = session
+                known = self._state.drop_session(name) if deleted else self._state.put_session(session)
                 self._queue.add(Key("session", *name))
                 if deleted or known is None or known.metadata.generation != session.metadata.generation:
                     self._wake(name.namespace, self._state.by_session.get(name, ()))
@@ -206,7 +202,8 @@ class Controller:
             await self._prepare_servers(kube, client, outage)
             telling.cancel()
             servers = Servers(kube, client, store, events)
-            children, partitions = self._make_handlers(servers, provision)
+            bands = Bands(servers)
+            children, partitions = self._make_handlers(servers, provision, bands)
             renew.append(partitions.reconnected)
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
             fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
@@ -220,7 +217,7 @@ class Controller:
                 group.create_task(self._make_bucket(store))
                 group.create_task(self._sweep_for_ever(client))
                 group.create_task(self._inventory_for_ever(servers, children))
-                keeper = Housekeeper(servers, store, self._settings, time.time)
+                keeper = Housekeeper(servers, bands, store, self._settings, time.time)
                 group.create_task(self._tidy_for_ever(keeper))
         finally:
             for task in (telling, announcing):
@@ -229,8 +226,9 @@ class Controller:
             if client is not None:
                 await client.close()
 
-    def _make_handlers(self, servers: Servers, provision: Provision) -> tuple[Children, PartitionWorker]:
-        bands = Bands(servers)
+    def _make_handlers(
+        self, servers: Servers, provision: Provision, bands: Bands
+    ) -> tuple[Children, PartitionWorker]:
         tasks = TaskWorker(servers, self._state, self._queue.add, bands)
         partitions = PartitionWorker(servers, self._state, self._queue.add, provision.furnish, bands)
         sessions = SessionWorker(servers, self._state, tasks.book, self._queue.add, provision.furnish)

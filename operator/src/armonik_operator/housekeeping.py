@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import PARTITIONS, PODS, SESSIONS, TASKS, Kind
+from armonik_operator.bands import Bands
 from armonik_operator.errors import KubeUnavailable
+from armonik_operator.load import Place
 from armonik_operator.sessiondata import UNANSWERED, remove_data
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
@@ -28,7 +30,7 @@ from armonik_sdk.api.names import (
 )
 from armonik_sdk.dataplane.listing import subjects
 from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.topology import consumers, delete_consumers
+from armonik_sdk.dataplane.topology import consumers
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +61,10 @@ class Housekeeper:
     """One pass after the other; what it finds without an owner goes when it is old enough."""
 
     def __init__(
-        self, servers: Servers, store: S3Store, settings: Settings, clock: Callable[[], float]
+        self, servers: Servers, bands: Bands, store: S3Store, settings: Settings, clock: Callable[[], float]
     ) -> None:
         self._servers = servers
+        self._bands = bands
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -82,8 +85,7 @@ class Housekeeper:
             for namespace, partition in queues:
                 if self._settings.serves(namespace) and (namespace, partition) not in living.partitions:
                     log.info("removing the consumer of partition %s/%s, which is gone", namespace, partition)
-                    await delete_consumers(self._servers.client, namespace, partition)
-                    await self._servers.control.delete(bands_key(namespace, partition))
+                    await self._bands.remove(Place(namespace, partition))
         except (*UNANSWERED, KubeUnavailable) as error:
             log.warning("tidying goes on later: %s", error)
 

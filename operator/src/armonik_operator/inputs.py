@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from armonik_operator.errors import Parked
+from armonik_operator.pins import Pins
 from armonik_operator.results import ResultBook, ResultName, outcome_of
 from armonik_operator.state import Servers, State
 from armonik_operator.texts import shorten
@@ -145,11 +146,12 @@ def output_names(task: Task, items: list[Item] | None, index: int) -> list[str]:
 class Preparer:
     """Finds the bytes behind what is ready, packs payloads, builds messages."""
 
-    def __init__(self, servers: Servers, state: State, book: ResultBook, items: Items) -> None:
+    def __init__(self, servers: Servers, state: State, book: ResultBook, items: Items, pins: Pins) -> None:
         self._servers = servers
         self._state = state
         self._book = book
         self._items = items
+        self._pins = pins
         self._packed: OrderedDict[str, dict[int, DataRef]] = OrderedDict()
         self._there: OrderedDict[str, int] = OrderedDict()
 
@@ -275,7 +277,12 @@ class Preparer:
     async def _ids(self, task: Task, dependency: Dependency) -> list[str]:
         if dependency.result is not None:
             return [dependency.result]
+        pin = (await self._pins.of(task)).get(str(dependency.task))
         other = self._state.task_named(task.metadata.namespace or "", str(dependency.task))
+        if pin is not None:
+            other = self._state.last_seen(pin.uid)
+        if pin is not None and other is None:
+            return await self._ids_of_gone(task, pin.uid, dependency)
         if other is None:
             raise Parked(Reason.DEPENDENCY_NOT_FOUND, f"task {dependency.task} was deleted; create it")
         items = await self._items.of(other)
@@ -286,6 +293,21 @@ class Preparer:
             ids += [result_id(other.metadata.uid, index, name) for name in wanted]
             if dependency.output is None:
                 ids += await self._items.owed(other, index)
+        return ids
+
+    async def _ids_of_gone(self, task: Task, uid: str, dependency: Dependency) -> list[str]:
+        """Outputs of a Task that was deleted after it had ended; RESULTS remembers them."""
+        namespace, session = task.metadata.namespace or "", self._state.fold(task.metadata.uid).session
+        kept = await self._book.of_task(namespace, session, uid)
+        ids: list[str] = []
+        for outcome in sorted((o for run in kept for o in run.outcomes), key=lambda o: o.index):
+            own = [result_id(uid, outcome.index, name) for name in outcome.outputs]
+            for result in [*own, *outcome.delegated]:
+                parts = split_result_id(result)
+                if parts is None or parts[0] != uid:
+                    continue
+                if dependency.index in (None, parts[1]) and dependency.output in (None, parts[2]):
+                    ids.append(result)
         return ids
 
     async def _locate(self, task: Task, session_uid: str, result: str) -> DataRef:

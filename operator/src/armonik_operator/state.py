@@ -120,6 +120,9 @@ class State:
     life: Life = field(default_factory=Life)
     """Life of the journal."""
     sessions: dict[Named, Session] = field(default_factory=dict)
+    """Changed by `put_session` and `drop_session` only."""
+    session_names: dict[str, Named] = field(default_factory=dict)
+    """By UID."""
     partitions: dict[Named, Partition] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     uids: dict[Named, str] = field(default_factory=dict)
@@ -152,6 +155,21 @@ class State:
     """Bytes of the specs of Tasks that are written again and again."""
     republish: dict[str, set[int]] = field(default_factory=dict)
     """Runs by Task whose queue message is missing."""
+
+    def put_session(self, session: Session) -> Session | None:
+        """Take in a Session as the apiserver shows it; what was known of its name before."""
+        name = Named(session.metadata.namespace or "", session.metadata.name)
+        known = self.drop_session(name)
+        self.sessions[name] = session
+        self.session_names[session.metadata.uid] = name
+        return known
+
+    def drop_session(self, name: Named) -> Session | None:
+        """Forget a Session that was deleted; what was known of it."""
+        known = self.sessions.pop(name, None)
+        if known is not None:
+            self.session_names.pop(known.metadata.uid, None)
+        return known
 
     def put_task(self, task: Task) -> None:
         """Take in a Task as the apiserver shows it."""
@@ -246,7 +264,8 @@ class State:
 
     def session_with(self, uid: str) -> Session | None:
         """The Session with this UID."""
-        return next((known for known in self.sessions.values() if known.metadata.uid == uid), None)
+        session = self.sessions.get(self.session_names.get(uid, Named("", "")))
+        return session if session is not None and session.metadata.uid == uid else None
 
     def tasks_of(self, session: Session) -> list[Task]:
         """Tasks of a Session: pinned to its UID, or not pinned yet and naming it."""

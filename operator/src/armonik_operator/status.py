@@ -92,7 +92,7 @@ class Shown:
         return TaskPhase.PENDING
 
 
-_DATA = (Reason.DEPENDENCY_NOT_FOUND, Reason.DEPENDENCY_INVALID)
+_DATA = (Reason.DEPENDENCY_NOT_FOUND, Reason.DEPENDENCY_INVALID, Reason.DEPENDENCY_CYCLE)
 
 
 def task_status(

@@ -13,14 +13,14 @@ from typing import Any
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
 from armonik_operator.bands import Bands, band_of_run
 from armonik_operator.children import Children
-from armonik_operator.dependents import Dependents, OfName, OfResult, OfUse
+from armonik_operator.dependents import OfName, OfResult, OfUse
 from armonik_operator.effects import Effects
 from armonik_operator.ending import Ending
 from armonik_operator.errors import ChildrenBlocked, Parked
 from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.inputs import Inputs, Items, Preparer
 from armonik_operator.load import Place
-from armonik_operator.needs import Look
+from armonik_operator.needs import Looks
 from armonik_operator.quota import Quota
 from armonik_operator.reconcile.task import Cancel, Plan, Readiness, Refusal, plan, task_options
 from armonik_operator.results import ResultBook, ResultName, merge
@@ -56,10 +56,11 @@ class TaskWorker:
         self._state = state
         self._enqueue = enqueue
         self._bands = bands
-        self._dependents = Dependents(self._wake)
         self._book = self.book = ResultBook(servers, self._result_changed)
         self._items = Items(servers)
-        self._preparer = Preparer(servers, state, self._book, self._items)
+        self._looks = Looks(servers, state, self._book, self._items, self._wake)
+        self._dependents = self._looks.dependents
+        self._preparer = Preparer(servers, state, self._book, self._items, self._looks.pins)
         self.children = Children(servers, state, self._book, self._items, self._wake)
         self._effects = Effects(servers, state, self._book, self._items, self.children)
         self._ending = Ending(servers, self._book, self.children, self._take)
@@ -128,13 +129,15 @@ class TaskWorker:
         await self._recover(task, fold)
         readiness, covered = Readiness(), fold.covers(task.spec.total)
         if session is not None and not covered:
-            readiness = await Look(self._state, self._book, self._items, self._dependents).at(task, fold)
+            readiness = await self._looks.at(task, fold)
         elif covered:
-            self._dependents.keep(uid, ())
+            self._looks.over(uid)
         made = plan(task, session, partition, readiness, fold, defaults)
         if made.submit and not fold.admitted and (full := await self._quota.refusal(task)) is not None:
             made = replace(made, refusal=full, submit=())
         again = await self._carry_out(task, session, made, fold)
+        if not covered and (due := self._looks.due()) is not None:
+            again = min(again or POLL, due)
         if made.refusal is not None:
             again = min(again or POLL, POLL)
         if any(isinstance(blocker, OfResult) for blocker in self._dependents.blocked(uid)):
@@ -345,6 +348,7 @@ class TaskWorker:
             self._state.forget(uid)
             self._announced.discard(uid)
             self._recovered.discard(uid)
+            self._looks.over(uid)
             self._dependents.gone(uid)
         return again
 

@@ -61,6 +61,8 @@ class Readiness:
     """What all of them wait for."""
     elements: Mapping[int, Needs] = field(default_factory=dict)
     """Elements that something of their own holds back: they wait, or it was aborted."""
+    circle: str = ""
+    """How they wait for themselves, by way of others."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _refusal_of(readiness: Readiness) -> Refusal | None:
     broken = ((i, needs) for i, needs in sorted(readiness.elements.items()) if needs.state in _REASONS)
     index, needs = next(broken, (0, READY))
     if needs is READY:
-        return None
+        return Refusal(Reason.DEPENDENCY_CYCLE, readiness.circle) if readiness.circle else None
     return Refusal(_REASONS[needs.state], f"element {index}: {needs.message}")
 
 

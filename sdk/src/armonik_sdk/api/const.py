@@ -80,6 +80,8 @@ MAX_ELEMENTS: Final = 10_000_000
 MAX_OUTPUTS: Final = 16
 MAX_DEPENDENCIES: Final = 4_096
 MAX_ITEM_DEPENDENCIES: Final = 64
+MAX_PINS: Final = 8_000
+"""Most different Tasks that one Task may depend on by name; results by id have no such bound."""
 MAX_CANCELLED: Final = 1_000
 """Most intervals of elements that a user may cancel in one Task."""
 MAX_FAILURES: Final = 10
@@ -138,6 +140,7 @@ class Reason(StrEnum):
     PARTITION_NOT_IN_SESSION = "PartitionNotInSession"
     DEPENDENCY_NOT_FOUND = "DependencyNotFound"
     DEPENDENCY_INVALID = "DependencyInvalid"
+    DEPENDENCY_CYCLE = "DependencyCycle"
     PAYLOAD_NOT_FOUND = "PayloadNotFound"
     QUOTA_EXCEEDED = "QuotaExceeded"
     QUEUE_UNAVAILABLE = "QueueUnavailable"

@@ -8,7 +8,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -283,6 +283,14 @@ class BandsInUse(Wire):
     """Bands of priority that have a consumer, beside the lowest one."""
 
 
+class Pin(NamedTuple):
+    """The Task that a name in `dependsOn` stood for when the Task that names it was admitted."""
+
+    uid: str
+    total: int
+    """Its elements."""
+
+
 class Inventory(Wire):
     """An entry of TASKS: a Task that has left traces on the data plane, or a child that was created."""
 
@@ -292,6 +300,8 @@ class Inventory(Wire):
     """UID of the Session."""
     parent: str = ""
     """UID of the parent Task, of a child."""
+    pins: dict[str, Pin] = Field(default_factory=dict)
+    """What the names of Tasks in its `dependsOn` stand for, for good (protocol step S1)."""
 
 
 class ResultState(StrEnum):
