@@ -37,7 +37,8 @@ def partition(namespace: str, *, template: Object | None = None, **spec: Any) ->
 
 
 def status(namespace: str) -> Object:
-    (found,) = objects("partitions.armonik.io", "--namespace", namespace)
+    words = ("--namespace", namespace, "--field-selector", "metadata.name=lab")
+    (found,) = objects("partitions.armonik.io", *words)
     answered: Object = found.get("status", {})
     return answered if answered.get("observedGeneration") == found["metadata"]["generation"] else {}
 

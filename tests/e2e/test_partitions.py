@@ -30,6 +30,7 @@ from release import (
     kubectl,
     objects,
     session,
+    task,
     until,
 )
 
@@ -87,6 +88,25 @@ def test_a_quota_is_told(namespace: str) -> None:
     assert "few" in message(namespace)
     kubectl("delete", "quota/few", "--namespace", namespace)
     until("it serves", lambda: reason(namespace) == "Serving" and status(namespace)["readyReplicas"] == 2)
+
+
+def test_a_more_urgent_partition_takes_room_and_disturbs_no_element(namespace: str) -> None:
+    """There is room for two pods: one of them changes hands, and comes back when nobody needs it any more."""
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "two", "namespace": namespace}}
+    low = partition(namespace, podReserved=0, podMax=2, preemptionPercentage=50)
+    urgent = partition(namespace, podMax=2, priority=50, idleSeconds=2)
+    urgent["metadata"] = urgent["metadata"] | {"name": "urgent"}
+    apply(quota | {"spec": {"hard": {"pods": "2"}}}, low, urgent)
+    apply(session(namespace, "work", "lab"), session(namespace, "alarm", "urgent"))
+    apply(sleeper(namespace, 60, 1))
+    until("two pods work", lambda: status(namespace).get("busyReplicas") == 2)
+    apply(task(namespace, "fire", "alarm", payload={"inline": "x"}))
+    until("one gives way", lambda: "partition urgent" in message(namespace))
+    assert finished(namespace, "fire")["status"]["phase"] == "Completed"
+    assert len(pods(namespace)) == 1
+    until("there are two again", lambda: status(namespace).get("readyReplicas") == 2)
+    assert "partition urgent" not in message(namespace)
+    all_succeeded(namespace, 60)
 
 
 def test_a_deleted_partition_leaves_no_pod_and_no_consumer_and_its_work_waits(namespace: str) -> None:

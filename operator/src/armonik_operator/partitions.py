@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from armonik_operator.adapters.kube import PARTITIONS, PODS
@@ -11,9 +11,10 @@ from armonik_operator.bands import Bands
 from armonik_operator.errors import KubeError, Refused
 from armonik_operator.load import Place
 from armonik_operator.reconcile import pods as read
-from armonik_operator.reconcile.partition import Observed, partition_plan, partition_status
+from armonik_operator.reconcile.partition import Observed, partition_plan, partition_share, partition_status
 from armonik_operator.reconcile.partition import Refused as RefusedPod
 from armonik_operator.reconcile.pods import Pod, uid_of
+from armonik_operator.reconcile.preempt import Concession, Share, concessions
 from armonik_operator.resources.pod import PodSettings, build_pod, template_hash
 from armonik_operator.state import Key, Named, Servers, State
 from armonik_operator.writing import write_status
@@ -37,6 +38,8 @@ YOUNG = 60.0
 MAX_BACK_OFF = 60.0
 PATIENCE = 20.0
 """Seconds that an agent without work has to say that it is drained."""
+SETTLE = 5.0
+"""Seconds that others get to take the room of a pod that went, before another is asked for."""
 DOWN_FOR = 45.0
 """Seconds that `worker-down` holds; agents repeat it more often while it does."""
 
@@ -55,6 +58,8 @@ class Memory:
     strikes: int = 0
     retry_at: float = 0.0
     looked: float = 0.0
+    left: list[float] = field(default_factory=list)
+    """When pods that were told to drain went."""
 
 
 class PartitionWorker:
@@ -76,6 +81,7 @@ class PartitionWorker:
         self._consumers: set[Named] = set()
         self._memory: dict[Named, Memory] = {}
         self._down: dict[str, float] = {}
+        self._shares: dict[Named, Share] = {}
         settings = state.settings
         self._pods = PodSettings(
             settings.agent_image, settings.agent_pull_policy, settings.openshift, settings.log_level
@@ -113,7 +119,25 @@ class PartitionWorker:
         seen = self._observe(partition, name, memory, pods, refused)
         status = partition_status(partition, pods, seen, datetime.now(UTC))
         await write_status(self._servers, PARTITIONS, partition, status)
-        return min(made.again if made.again is not None else REFRESH, REFRESH)
+        share = partition_share(partition, pods, seen)
+        self._tell_share(name, replace(share, leaving=share.leaving + len(memory.left)))
+        refresh = SETTLE if seen.gives_way.to or share.asks else REFRESH
+        return min(made.again if made.again is not None else refresh, refresh)
+
+    def _tell_share(self, name: Named, share: Share | None) -> None:
+        """Who shares the room with it looks again when one of them asks for more, or no longer does."""
+        before = self._shares.pop(name, None)
+        if share is not None:
+            self._shares[name] = share
+        others = [other for other in self._shares if other.namespace == name.namespace and other != name]
+        asked = any(self._shares[other].asks for other in others)
+        if before != share and (asked or any(one is not None and one.asks for one in (before, share))):
+            for other in others:
+                self._enqueue(Key("partition", *other))
+
+    def _gives_way(self, name: Named) -> Concession:
+        shares = {n.name: share for n, share in self._shares.items() if n.namespace == name.namespace}
+        return concessions(shares).get(name.name, Concession())
 
     async def mark_gone(self, key: Key) -> float | None:
         """Tell the agents that a pod's processes have ended; they cannot see pods."""
@@ -148,6 +172,7 @@ class PartitionWorker:
             return  # the watch has yet to tell of it
         await self._bands.remove(Place(*name))
         self._consumers.discard(name)
+        self._tell_share(name, None)
         self._memory.pop(name, None)
         owners = list(self._state.loads.of(Place(*name)).owners)
         there = {uid_of(pod) for pod in await self._list(name)} if owners else set()
@@ -168,6 +193,8 @@ class PartitionWorker:
                 memory.draining[uid] = now
             memory.known.add(uid)
         memory.known &= there
+        memory.left = [at for at in memory.left if now - at < SETTLE]
+        memory.left += [now for uid in memory.draining if uid not in there]
         memory.draining = {uid: since for uid, since in memory.draining.items() if uid in there}
         for uid in list(self._state.loads.of(Place(*name)).owners):
             if uid not in there:
@@ -215,6 +242,7 @@ class PartitionWorker:
             refused=refused,
             strikes=memory.strikes,
             back_off=max(0.0, memory.retry_at - time.monotonic()),
+            gives_way=self._gives_way(name),
         )
 
     def _count_strike(self, memory: Memory, pod: Pod) -> None:

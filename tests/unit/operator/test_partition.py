@@ -17,9 +17,11 @@ from armonik_operator.reconcile.partition import (
     PartitionPlan,
     Refused,
     partition_plan,
+    partition_share,
     partition_status,
     wanted_pods,
 )
+from armonik_operator.reconcile.preempt import Concession, Share, kept
 from armonik_sdk.api.const import Reason
 from armonik_sdk.api.kinds import Partition
 
@@ -212,7 +214,10 @@ def test_counts_are_those_of_the_living_pods() -> None:
 def situations(draw: st.DrawFn) -> tuple[Partition, list[Pod], Observed]:
     maximum = draw(st.integers(0, 12))
     partition = make_partition(
-        podMax=maximum, podReserved=draw(st.integers(0, maximum)), slotsPerPod=draw(st.integers(1, 3))
+        podMax=maximum,
+        podReserved=draw(st.integers(0, maximum)),
+        slotsPerPod=draw(st.integers(1, 3)),
+        preemptionPercentage=draw(st.sampled_from([0, 30, 100])),
     )
     pods = []
     for i in range(draw(st.integers(0, 12))):
@@ -237,6 +242,7 @@ def situations(draw: st.DrawFn) -> tuple[Partition, list[Pod], Observed]:
         down=draw(some),
         back_off=draw(st.sampled_from([0.0, 5.0])),
         refused=draw(st.sampled_from([None, Refused(Reason.TEMPLATE_INVALID, "x")])),
+        gives_way=draw(st.builds(Concession, st.sampled_from(["", "high"]), st.integers(0, 5))),
     )
     return partition, pods, seen
 
@@ -260,6 +266,60 @@ def test_no_working_pod_is_deleted_and_no_bound_is_broken(
     assert made.create == 0 or left + made.create <= partition.spec.pod_max
     if seen.refused is not None or seen.back_off:
         assert made.create == 0
+
+
+@given(situations())
+def test_giving_way_takes_no_pod_that_is_kept_and_none_that_is_not_asked_for(
+    situation: tuple[Partition, list[Pod], Observed],
+) -> None:
+    partition, pods, seen = situation
+    without = partition_plan(partition, pods, replace(seen, gives_way=Concession()))
+    made = partition_plan(partition, pods, seen)
+    more = {*names(made.drain), *names(made.delete)} - {*names(without.drain), *names(without.delete)}
+    assert len(more) <= (seen.gives_way.pods if seen.gives_way.to else 0)
+    if not more:
+        return
+    gone = {*names(made.drain), *names(made.delete)} | seen.draining
+    left = [p for p in pods if p["metadata"]["name"] not in gone and "deletionTimestamp" not in p["metadata"]]
+    assert len(left) >= kept(partition.spec, wanted_pods(partition.spec, seen.load))
+
+
+FULL = UNSCHEDULABLE | {"message": "0/1 nodes are available: 1 Insufficient cpu."}
+WAY = Concession("high", 1)
+
+
+def test_who_gives_way_drains_idle_pods_first_and_makes_none() -> None:
+    partition = make_partition(preemptionPercentage=50, podMax=4)
+    pods = [pod("a"), pod("b"), pod("c"), pending("d", conditions=[FULL])]
+    seen = replace(SEEN, load=Load(runs=9, owners={"a": 1, "b": 1}), idle={"c": 1.0}, gives_way=WAY)
+    assert act(partition_plan(partition, pods, seen)) == (0, ["d"], ["c"])
+    busy = replace(seen, load=Load(runs=9, owners={"a": 1, "b": 1, "c": 1}), idle={})
+    made = partition_plan(partition, pods[:3], busy)
+    assert (made.create, made.delete, len(made.drain)) == (0, (), 1)
+    assert act(partition_plan(partition, pods[:2], busy)) == (0, [], [])
+    assert act(partition_plan(partition, pods[:1], busy))[0] == 1  # what it keeps it may have
+    assert act(partition_plan(partition, pods[:3], replace(busy, gives_way=Concession())))[0] == 1
+
+
+def test_who_lacks_room_asks_for_as_much_as_it_wants() -> None:
+    partition = make_partition(priority=9, podMax=5)
+    pods = [pod("a"), pending("b", conditions=[FULL]), pending("c", conditions=[UNSCHEDULABLE])]
+    seen = replace(SEEN, load=Load(runs=3))
+    assert partition_share(partition, pods, seen) == Share(9, keeps=3, pods=1, asks=1)
+    quota = replace(seen, refused=Refused(Reason.QUOTA_EXCEEDED, "exceeded quota"))
+    assert partition_share(partition, pods[:1], quota) == Share(9, keeps=3, pods=1, asks=2)
+    assert partition_share(partition, pods, replace(SEEN, draining=frozenset("a"))).leaving == 1
+    assert partition_share(partition, pods, SEEN).asks == 0
+
+
+def test_a_partition_that_gave_way_says_to_whom() -> None:
+    seen = replace(SEEN, load=Load(runs=1), gives_way=WAY)
+    (found,) = partition_status(make_partition(), [], seen, NOW).conditions
+    assert (found.status, found.reason) == ("False", "Preempted")
+    assert "partition high" in found.message
+    (found,) = partition_status(make_partition(), [pod("a")], seen, NOW).conditions
+    assert (found.status, found.reason) == ("True", "Serving")
+    assert "partition high" in found.message
 
 
 def _grown(made: Pod) -> Pod:

@@ -12,6 +12,7 @@ from math import ceil
 from armonik_operator.load import Load
 from armonik_operator.reconcile import pods as read
 from armonik_operator.reconcile.pods import Pod, uid_of
+from armonik_operator.reconcile.preempt import Concession, Share, kept
 from armonik_sdk.api.const import PARTITION_LABEL, ConditionType, Reason
 from armonik_sdk.api.kinds import Partition, PartitionSpec, PartitionStatus, condition, set_condition
 
@@ -51,6 +52,8 @@ class Observed:
     """Young pods that failed one after the other."""
     back_off: float = 0.0
     """Seconds until failed pods may be replaced again."""
+    gives_way: Concession = field(default_factory=Concession)
+    """What Partitions of higher priority need of its room."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,13 @@ def partition_plan(partition: Partition, pods: list[Pod], seen: Observed) -> Par
     staying = [pod for pod in staying if pod not in surplus]
     outdated = _outdated(spec, want, serving, staying, seen)
     staying = [pod for pod in staying if pod not in outdated]
-    leave = [*surplus, *outdated]
+    ceded = _ceded(spec, want, staying, len(surplus), seen)
+    staying = [pod for pod in staying if pod not in ceded]
+    leave = [*surplus, *outdated, *ceded]
     idle = [pod for pod in leave if not read.started(pod)]
     create = _create(spec, want, len(serving) - len(idle) - len(down), staying, seen)
+    if seen.gives_way.to:
+        create = min(create, max(0, kept(spec, want) - len(staying)))
     if seen.back_off > 0 and (down or want > len(staying)):
         again = min(again or seen.back_off, seen.back_off)
     return PartitionPlan(
@@ -128,7 +135,7 @@ def _outdated(
 ) -> list[Pod]:
     """Pods of an older template that can be spared: as pods of the new one serve, a share at a time."""
     current, outdated = _by_template(staying, seen)
-    if not outdated or seen.refused is not None:
+    if not outdated or seen.refused is not None or seen.gives_way.to:
         return []
     useless = [pod for pod in outdated if not read.started(pod)]
     useful = sorted((pod for pod in outdated if pod not in useless), key=lambda pod: _keep(pod, seen))
@@ -138,6 +145,36 @@ def _outdated(
         moving = len(current) - serves + len(serving) - len(staying)
         spare = max(0, _share(want) - moving)
     return [*useless, *useful[:spare]]
+
+
+def _ceded(spec: PartitionSpec, want: int, staying: list[Pod], going: int, seen: Observed) -> list[Pod]:
+    """Pods whose room others need: those that have none and would only compete, then idle, then busy ones."""
+    if not seen.gives_way.to:
+        return []
+    above = max(0, len(staying) - kept(spec, want))
+    homeless = [pod for pod in staying if read.homeless(pod)][:above]
+    rest = [pod for pod in staying if not read.homeless(pod)]
+    rest.sort(key=lambda pod: (_busy(pod, seen), *_keep(pod, seen)))
+    return [*homeless, *rest[: max(0, min(seen.gives_way.pods - going, above - len(homeless)))]]
+
+
+def partition_share(partition: Partition, pods: list[Pod], seen: Observed) -> Share:
+    """What counts of it when room is scarce."""
+    spec, want = partition.spec, wanted_pods(partition.spec, seen.load)
+    living = [pod for pod in pods if read.owned(pod, partition) and not read.ended(pod)]
+    going = [pod for pod in living if read.leaving(pod) or uid_of(pod) in seen.draining]
+    staying = [pod for pod in living if pod not in going]
+    housed = [pod for pod in staying if not read.homeless(pod)]
+    asks = sum(1 for pod in staying if read.lacks_room(pod))
+    if seen.refused is not None and seen.refused.reason is Reason.QUOTA_EXCEEDED:
+        asks += max(0, want - len(staying))
+    return Share(
+        priority=spec.priority,
+        keeps=kept(spec, want),
+        pods=len(housed),
+        leaving=sum(1 for pod in going if not read.homeless(pod)),
+        asks=min(asks, max(0, want - len(housed))),
+    )
 
 
 def _create(spec: PartitionSpec, want: int, standing: int, staying: list[Pod], seen: Observed) -> int:
@@ -194,6 +231,10 @@ def partition_status(partition: Partition, pods: list[Pod], seen: Observed, now:
     )
 
 
+def _way(seen: Observed) -> str:
+    return f"its pods give way to those of partition {seen.gives_way.to}, which has a higher priority"
+
+
 def _verdict(spec: PartitionSpec, serving: list[Pod], seen: Observed) -> tuple[bool, Reason, str]:
     if seen.refused is not None:
         return False, seen.refused.reason, seen.refused.message
@@ -201,7 +242,10 @@ def _verdict(spec: PartitionSpec, serving: list[Pod], seen: Observed) -> tuple[b
     troubles = [found for pod in current if (found := read.trouble(pod)) is not None]
     if any(read.ready(pod) for pod in current):
         first = f": {troubles[0][0]}: {troubles[0][1]}" if troubles else ""
-        return True, Reason.SERVING, f"{len(troubles)} of {len(current)} pods{first}" if first else ""
+        said = [f"{len(troubles)} of {len(current)} pods{first}"] if first else []
+        return True, Reason.SERVING, "; ".join([*said, *([_way(seen)] if seen.gives_way.to else [])])
+    if seen.gives_way.to and wanted_pods(spec, seen.load) and not any(read.ready(pod) for pod in serving):
+        return False, Reason.PREEMPTED, _way(seen)
     if troubles:
         return False, *troubles[0]
     if seen.strikes >= LOOPING:

@@ -9,6 +9,7 @@ from armonik_sdk.api.kinds import Partition
 Pod = dict[str, Any]
 _PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_FULL = ("Insufficient", "Too many pods")
 _CRASH = "CrashLoopBackOff"
 
 
@@ -66,6 +67,17 @@ def ready_for(pod: Pod, now: datetime) -> float:
     return _since(_fact(pod, "Ready").get("lastTransitionTime"), now) if ready(pod) else 0.0
 
 
+def homeless(pod: Pod) -> bool:
+    """Whether no node takes it, so that it holds no room."""
+    return _fact(pod, "PodScheduled").get("reason") == "Unschedulable"
+
+
+def lacks_room(pod: Pod) -> bool:
+    """Whether a node would take it if other pods went."""
+    said = str(_fact(pod, "PodScheduled").get("message", ""))
+    return homeless(pod) and any(words in said for words in _FULL)
+
+
 def trouble(pod: Pod) -> tuple[Reason, str] | None:
     """Why it does not become ready, when waiting alone will not help; the words are Kubernetes'."""
     if ready(pod):
@@ -77,9 +89,8 @@ def trouble(pod: Pod) -> tuple[Reason, str] | None:
             return Reason.IMAGE_PULL_FAILED, text
         if entry["reason"] == _CRASH or entry["reason"] in _CONFIG:
             return Reason.WORKER_CRASH_LOOPING, text
-    scheduled = _fact(pod, "PodScheduled")
-    if scheduled.get("reason") == "Unschedulable":
-        return Reason.UNSCHEDULABLE, f"{name}: {scheduled.get('message', '')}"
+    if homeless(pod):
+        return Reason.UNSCHEDULABLE, f"{name}: {_fact(pod, 'PodScheduled').get('message', '')}"
     return None
 
 

@@ -152,6 +152,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     STARTING = "Starting"
     SCALED_TO_ZERO = "ScaledToZero"
+    PREEMPTED = "Preempted"
     # Waiting: why elements do not run yet
     WAITING_FOR_DATA = "WaitingForData"
     WAITING_FOR_ROOM = "WaitingForRoom"
