@@ -44,10 +44,10 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
 
 
 class WorkerProcess:
-    """`agent_worker.py` beside an agent."""
+    """`agent_worker.py`, or another script, beside an agent."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, script: str = "agent_worker.py") -> None:
+        self._folder, self._script = folder, script
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class WorkerProcess:
             "HOLD": str(self._folder),
         }
         with (self._folder / "worker.log").open("ab") as log:
-            script = Path(__file__).parent / "agent_worker.py"
+            script = Path(__file__).parent / self._script
             self._process = subprocess.Popen([sys.executable, str(script)], env=env, stdout=log, stderr=log)
 
     def end(self, *, kill: bool = False) -> None:
@@ -84,9 +84,9 @@ class WorkerProcess:
 class Pod:
     """A worker and an agent in this process, which share a folder."""
 
-    def __init__(self, credentials: Credentials, folder: Path, slots: int) -> None:
+    def __init__(self, credentials: Credentials, folder: Path, slots: int, script: str) -> None:
         self.uid = str(uuid.uuid4())
-        self.folder, self.worker = folder, WorkerProcess(folder)
+        self.folder, self.worker = folder, WorkerProcess(folder, script)
         self.drain, self.metrics = Drain(), Metrics()
         settings = Settings(
             pod_uid=self.uid,
@@ -131,14 +131,21 @@ class Pods:
         self._proxies.append(proxy)
         return proxy
 
-    def start(self, *, nats: Proxy | None = None, store: Proxy | None = None, slots: int = 1) -> Pod:
+    def start(
+        self,
+        *,
+        nats: Proxy | None = None,
+        store: Proxy | None = None,
+        slots: int = 1,
+        script: str = "agent_worker.py",
+    ) -> Pod:
         """A pod of the Partition `p`, on its own ways to the servers."""
         credentials = self._credentials
         if nats is not None:
             credentials = replace(credentials, nats_url=f"nats://{nats.address}")
         if store is not None:
             credentials = replace(credentials, s3_endpoint=store.address)
-        self._pods.append(Pod(credentials, self._stack.enter_context(short_folder()), slots))
+        self._pods.append(Pod(credentials, self._stack.enter_context(short_folder()), slots, script))
         return self._pods[-1]
 
     async def end(self) -> None:

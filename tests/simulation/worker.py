@@ -51,6 +51,14 @@ class SimulatedChannel:
     async def close(self) -> None:
         """Nothing is open."""
 
+    def stream_stream(self, method: str) -> Any:
+        """The worker takes elements, not runs."""
+
+        def refuse() -> Any:
+            raise _failure(grpc.StatusCode.UNIMPLEMENTED)
+
+        return refuse
+
 
 class SimulatedWorker:
     """The stub that the agent's real client calls; it does what the element's options ask for.

@@ -53,9 +53,15 @@ class Elements:
         self._options = merge_options(message.options)
         self._dependencies = tuple(dict.fromkeys(message.dependencies))
         self._outputs = message.outputs or (DEFAULT_OUTPUT,)
+        self._made: dict[int, Element] = {}
 
     def of(self, index: int) -> Element:
         """The element with this index."""
+        if index not in self._made:
+            self._made[index] = self._make(index)
+        return self._made[index]
+
+    def _make(self, index: int) -> Element:
         message = self.message
         spec = message.elements.get(index, _NOTHING_SPECIAL)
         dependencies = self._dependencies

@@ -64,9 +64,15 @@ def plan_batches(needs: Iterable[tuple[int, Mapping[str, ObjectRef]]], most: int
 class RunInputs:
     """The inputs of the elements that one run has left."""
 
-    def __init__(self, store: ObjectStore, elements: Iterable[Element], folder: Folder, spool: Path) -> None:
-        """`spool` is a folder of the same volume where downloads lie until they are complete."""
-        self._store, self._folder, self._spool = store, folder, spool
+    def __init__(
+        self, store: ObjectStore, elements: Iterable[Element], folder: Folder, spool: Path, held: int = -1
+    ) -> None:
+        """`spool` is a folder of the same volume where downloads lie until they are complete.
+
+        Pieces of at most `held` bytes are held in memory instead of the folder.
+        """
+        self._store, self._folder, self._spool, self._most = store, folder, spool, held
+        self.held: dict[str, bytes] = {}
         self._problems: dict[str, str] = {}
         self._readers: Counter[str] = Counter()
         needs: list[tuple[int, dict[str, ObjectRef]]] = []
@@ -108,6 +114,10 @@ class RunInputs:
         if self._batches and not self._there:
             await self._advance()
 
+    def ready(self, element: Element) -> bool:
+        """Whether `lay` would not have to wait."""
+        return self._there > self._batch_of.get(element.index, -1)
+
     async def lay(self, element: Element) -> None:
         """Wait until all that the element reads lies in the folder.
 
@@ -127,7 +137,7 @@ class RunInputs:
         names = (*element.inputs, element.payload_id) if element.empty_payload else element.inputs
         for name in names:
             self._readers[name] -= 1
-            if self._readers[name] == 0 and name not in self._problems:
+            if self._readers[name] == 0 and name not in self._problems and self.held.pop(name, None) is None:
                 self._folder.remove(name)
 
     async def _advance(self) -> None:
@@ -184,6 +194,10 @@ class RunInputs:
     def _place(self, span: ObjectRef, parts: tuple[tuple[str, ObjectRef], ...], data: bytes) -> None:
         for name, ref in parts:
             try:
-                self._folder.write(name, checked(ref, cut(span, ref, data)))
+                content = checked(ref, cut(span, ref, data))
+                if len(content) <= self._most:
+                    self.held[name] = bytes(content)
+                else:
+                    self._folder.write(name, content)
             except ChecksumMismatch as error:
                 self._problems[name] = f"input {name}: {error}"

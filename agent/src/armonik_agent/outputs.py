@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from armonik_agent.elements import Element
+from armonik_agent.folder import Folder
 from armonik_agent.transitions import Change
 from armonik_agent.worker_api import Execution
 from armonik_sdk.api.const import MAX_RESULT_INLINE_BYTES
@@ -47,14 +48,20 @@ async def collect(store: ObjectStore, prefix: str, execution: Execution) -> dict
         InputUnavailable: a file that was announced is there no more.
         StoreUnavailable: the object store gives no usable answer.
     """
-    return {name: await _keep(store, prefix, execution, name) for name in execution.written}
+    return {name: await keep(store, prefix, execution.folder, name) for name in execution.written}
 
 
-async def _keep(store: ObjectStore, prefix: str, execution: Execution, name: str) -> bytes | ObjectRef:
-    size = execution.folder.size(name)
+async def keep(store: ObjectStore, prefix: str, folder: Folder, name: str) -> bytes | ObjectRef:
+    """A file of the folder: its bytes, or where they are when it is a large one.
+
+    Raises:
+        InputUnavailable: it is not there (any more).
+        StoreUnavailable: the object store gives no usable answer.
+    """
+    size = folder.size(name)
     if size is not None and size <= PACKED_BYTES:
-        return execution.folder.read(name)
-    fd = execution.folder.open(name)
+        return folder.read(name)
+    fd = folder.open(name)
     try:
         # The open file itself, not its name, which the worker may have turned to something else meanwhile.
         return await store.put(f"{prefix}/{uuid.uuid4().hex}", Path(f"/proc/self/fd/{fd}"))

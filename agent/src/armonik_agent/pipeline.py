@@ -23,14 +23,17 @@ from armonik_agent.folder import Folder
 from armonik_agent.inputs import RunInputs
 from armonik_agent.lease import Holds, Renewal, ask_owner
 from armonik_agent.pull import UNKNOWN_DELAY, Action, decide
-from armonik_agent.run import STORE_DELAY, RunWork
+from armonik_agent.run import RunWork
 from armonik_agent.site import Site
 from armonik_agent.slots import START_SECONDS, Place, Slots, either
 from armonik_agent.transitions import Cause, cancelled, dispatched, paused
+from armonik_agent.wholerun import WholeRun
+from armonik_agent.work import STORE_DELAY, Work
 from armonik_agent.worker import READY_INTERVAL, WORKER_SECONDS
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import CONTROL, WORKER_DOWN, RunId, bands_key, control_key
 from armonik_sdk.api.records import BandsInUse, Record, RecordKind
+from armonik_sdk.api.runcall import INLINE_BYTES
 from armonik_sdk.dataplane.errors import DataPlaneError, QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.journal import Head
 from armonik_sdk.dataplane.kv import Bucket
@@ -175,9 +178,11 @@ class Pipeline:
                 return
             elements = Elements(await self._spec(message))
             remaining = [elements.of(index) for index in judged.head.record.remaining]
+            whole = await site.worker.runs.served()
+            held = INLINE_BYTES if whole else -1
             async with (
                 Folder(site.settings.runs / uuid.uuid4().hex) as folder,
-                RunInputs(site.store, remaining, folder, site.settings.spool) as inputs,
+                RunInputs(site.store, remaining, folder, site.settings.spool, held) as inputs,
             ):
                 inputs.begin()
                 if not await place.start(START_SECONDS, site.drain.begun):
@@ -196,7 +201,7 @@ class Pipeline:
                     if judged.head is None or judged.action is not Action.DISPATCH:
                         await self._settle(message, run, judged)
                         return
-                await self._run(message, run, judged, elements, inputs, folder, place, renewal, news)
+                await self._run(message, run, judged, elements, inputs, folder, place, renewal, news, whole)
 
     async def _run(
         self,
@@ -209,6 +214,7 @@ class Pipeline:
         place: Place,
         renewal: Renewal,
         news: asyncio.Event,
+        whole: bool,
     ) -> None:
         """Own the run, execute it, commit it."""
         site, head = self._site, judged.head
@@ -223,7 +229,8 @@ class Pipeline:
             record = await committer.append(dispatch)
             if not record.kind.terminal:
                 careful = judged.cause is Cause.OWNER_GONE and len(head.record.remaining) > 1
-                work = RunWork(site, run, elements, inputs, folder, committer, renewal, news, careful)
+                way: type[Work] = WholeRun if whole else RunWork
+                work = way(site, run, elements, inputs, folder, committer, renewal, news, careful)
                 await work.execute(place.pace)
                 async with self._committing:
                     place.leave()

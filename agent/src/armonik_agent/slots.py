@@ -34,10 +34,10 @@ class Pace:
         """An element begins; so many have not ended, it included."""
         self._left, self._since = left, time.monotonic()
 
-    def end(self, seconds: float) -> None:
-        """It has ended."""
-        self._left -= 1
-        self._ended += 1
+    def end(self, seconds: float, count: int = 1) -> None:
+        """It has ended; or so many have, after so many seconds together."""
+        self._left -= count
+        self._ended += count
         self._seconds += seconds
         if self._slots.due <= 0:  # else whoever waits to fetch has slept too short at worst, and looks again
             self._slots.tell()

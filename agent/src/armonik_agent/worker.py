@@ -14,6 +14,7 @@ from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessR
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from armonik_agent.elements import Element
+from armonik_agent.runcalls import RunCalls
 from armonik_sdk.api.const import DATA_CHUNK_BYTES
 from armonik_sdk.api.kinds import TaskOptions
 
@@ -46,6 +47,7 @@ class Worker:
     def __init__(self, socket: Path) -> None:
         self._channel = grpc.aio.insecure_channel(f"unix://{socket}", options=CHANNEL_OPTIONS)
         self._stub = WorkerStub(self._channel)
+        self.runs = RunCalls(self._channel)
         self._seen = -math.inf
         self._condemned_until = 0.0
         self._options: tuple[TaskOptions, TaskOptionsMessage] | None = None
@@ -57,6 +59,7 @@ class Worker:
     def doubt(self) -> None:
         """Ask for its health before it gets more work."""
         self._seen = -math.inf
+        self.runs.forget()
 
     def condemn(self) -> None:
         """It works on something that has ended already: it gets nothing before it is replaced.

@@ -1,0 +1,264 @@
+"""A run after its `Dispatched`, however its elements are given to the worker: stop, commit, retry, cancel."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+
+from armonik_agent.buffer import Buffer
+from armonik_agent.commit import Committer
+from armonik_agent.control import changed
+from armonik_agent.elements import Element, Elements
+from armonik_agent.errors import Fenced
+from armonik_agent.folder import Folder
+from armonik_agent.inputs import RunInputs
+from armonik_agent.lease import Renewal
+from armonik_agent.outputs import Ended
+from armonik_agent.site import Site
+from armonik_agent.slots import Pace, either
+from armonik_agent.transitions import (
+    cancelled,
+    charge,
+    executions_of,
+    released,
+    shorten,
+)
+from armonik_agent.verdict import Verdict
+from armonik_agent.worker import WORKER_SECONDS
+from armonik_sdk.api.names import WORKER_DOWN, RunId, control_key
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import DesiredState, Outcome, Record
+from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
+from armonik_sdk.dataplane.topology import ACK_WAIT
+
+log = logging.getLogger(__name__)
+
+FAILURES_HERE = 2
+"""Failed executions on this pod after which the rest is left to others."""
+AWAY_SECONDS = 3 * ACK_WAIT
+"""Without NATS for so long, no further element begins."""
+STORE_DELAY = 5.0
+"""Seconds until a run that was released because of the object store is tried again."""
+_STOPPED = (DesiredState.CANCELLED, DesiredState.PURGED, DesiredState.DELETED)
+
+
+class Stop(Enum):
+    """Why a run ends here before all its elements have."""
+
+    DRAIN = "the agent drains"
+    CANCEL = "the run was cancelled"
+    FAILURES = "too many executions failed here"
+    WORKER = "the worker is gone"
+    STORE = "the object store is down"
+    FENCED = "the run is no longer this agent's"
+
+
+class Work(ABC):
+    """`execute` needs the worker, `finish` does not."""
+
+    def __init__(
+        self,
+        site: Site,
+        run: RunId,
+        elements: Elements,
+        inputs: RunInputs,
+        folder: Folder,
+        committer: Committer,
+        renewal: Renewal,
+        news: asyncio.Event,
+        careful: bool,
+    ) -> None:
+        """`news` is set when CONTROL may have changed; `careful` names each element before it begins."""
+        self._site, self._run, self._elements = site, run, elements
+        self._inputs, self._folder, self._committer, self._renewal = inputs, folder, committer, renewal
+        self._news, self._careful = news, careful
+        self._buffer = Buffer(site, committer, elements.message.single)
+        self._head = committer.head
+        self._left = deque(self._in_order(committer.head.remaining))
+        self._retries: list[int] = []
+        self._failed_here = 0
+        self._stop: Stop | None = None
+        self._stopped = asyncio.Event()
+
+    async def execute(self, pace: Pace) -> None:
+        """Execute what is left, until it has ended or the run has to stop.
+
+        Raises:
+            Fenced: the run is no longer this process's; nothing more may be done for it.
+        """
+        watchers = [asyncio.create_task(self._watch_control()), asyncio.create_task(self._watch_drain())]
+        try:
+            while await self._goes_on():
+                await self._some(pace)
+        except StoreUnavailable as error:
+            log.warning("run %s stops: %s", self._run.journal, error)
+            self._stop = Stop.STORE
+        except Fenced:
+            self._stop = Stop.FENCED
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+        if self._stop is Stop.FENCED:
+            await self._buffer.drop()
+            raise Fenced(f"{self._run.journal} was taken over while it was executed")
+
+    async def finish(self) -> Record:
+        """Commit what has ended and give up what has not; the last record.
+
+        Raises:
+            Fenced: the run is no longer this process's.
+            StoreUnavailable: not even its manifest could be written; the run is not released.
+        """
+        try:
+            await self._buffer.settle()
+            await self._buffer.pack()
+        except StoreUnavailable as error:
+            log.warning("run %s is released: %s", self._run.journal, error)
+            self._stop = Stop.STORE
+        if self._stop is Stop.CANCEL:
+            return await self._buffer.end(cancelled)
+        until = 0.0
+        if self._stop is Stop.STORE:
+            until = self._site.clock.now() + STORE_DELAY
+        elif self._stop is Stop.FAILURES and self._retries and not self._left:
+            until = min(self._not_before(index) for index in self._retries)
+        return await self._buffer.end(lambda head, change: released(head, change, until))
+
+    @abstractmethod
+    async def _some(self, pace: Pace) -> None:
+        """Execute one element or more of those that are left; `_left` is not empty."""
+
+    @abstractmethod
+    def _give_up(self) -> None:
+        """End what the worker executes, if anything; the run stops."""
+
+    @abstractmethod
+    async def _heed_note(self) -> None:
+        """End the elements that an operator's note names; the others go on."""
+
+    async def _goes_on(self) -> bool:
+        """Whether there is an element to execute now; waits for a retry, for NATS, for the worker."""
+        while self._stop is None:
+            if self._site.drain.begun.is_set():
+                self._stop = Stop.DRAIN
+            elif self._failed_here >= FAILURES_HERE:
+                self._stop = Stop.FAILURES
+            elif self._site.connection.away > AWAY_SECONDS:
+                log.warning("run %s waits for NATS", self._run.journal)
+                await either(self._site.connection.present, self._stopped, self._site.drain.begun)
+            elif self._renewal.lapsed and self._site.connection.present.is_set():
+                await self._committer.refresh()
+                self._renewal.settled()
+            elif not self._left and not self._retries:
+                return False
+            elif not await self._worker_back():
+                await self._site.tell(WORKER_DOWN, f"not back {WORKER_SECONDS:g} s after it failed")
+                self._stop = Stop.WORKER
+            else:
+                await self._buffer.go_on()
+                self._look_at_head()
+                if self._left:
+                    return True
+                await self._wait_for_retry()
+        return False
+
+    async def _wait_for_retry(self) -> None:
+        """Journal the failed attempts, then let the back-off of the first one pass (protocol rule 5)."""
+        await self._buffer.commit()
+        self._look_at_head()
+        if not self._retries:
+            return
+        index = min(self._retries, key=lambda i: (self._not_before(i), i))
+        seconds = self._not_before(index) - self._site.clock.now()
+        if seconds > 0:
+            await either(self._stopped, self._site.drain.begun, seconds=seconds)
+        else:
+            self._retries.remove(index)
+            self._left.append(index)
+
+    def _look_at_head(self) -> None:
+        """An operator's note may have ended elements that nobody has executed."""
+        if self._committer.head is self._head:
+            return
+        self._head = self._committer.head
+        remaining = set(self._head.remaining).difference(Ranges.parse(self._head.cancel))
+        self._left = deque(index for index in self._left if index in remaining)
+        self._retries = [index for index in self._retries if index in remaining]
+
+    async def _worker_back(self) -> bool:
+        """A worker that other slots keep busy is not asked."""
+        return bool(self._site.service.executions) or await self._site.worker.usable(WORKER_SECONDS)
+
+    async def _condemn(self, why: str) -> None:
+        self._site.worker.condemn()
+        await self._site.tell(WORKER_DOWN, why)
+        self._stop = self._stop or Stop.WORKER
+
+    def _interrupt(self, why: Stop) -> None:
+        """Stop the run."""
+        self._stop = self._stop or why
+        self._stopped.set()
+        self._give_up()
+
+    async def _watch_drain(self) -> None:
+        await self._site.drain.overdue()
+        self._interrupt(Stop.DRAIN)
+
+    async def _watch_control(self) -> None:
+        """Stop when the session or task is cancelled, or an operator's note names the element."""
+        keys = [control_key(self._run.namespace, uid) for uid in (self._run.session, self._run.task)]
+        while True:
+            await changed(self._news)
+            try:
+                states = [await self._site.control.get(key) for key in keys]
+                if any(entry is not None and entry[0].state in _STOPPED for entry in states):
+                    self._interrupt(Stop.CANCEL)
+                    return
+                await self._committer.refresh()
+                await self._heed_note()
+            except (QueueUnavailable, StoreUnavailable) as error:
+                log.info("desired state not read: %s", error)
+            except Fenced:
+                self._interrupt(Stop.FENCED)
+                return
+
+    def _fail(self, element: Element, text: str) -> None:
+        """Charge an attempt; if another is left it is made at the run's end."""
+        log.info("execution of %s failed: %s", element.task_id, text)
+        self._failed_here += 1
+        self._site.metrics.failures.inc()
+        now = self._site.clock.now()
+        change = charge(self._committer.head, element.index, text, element.max_retries, now)
+        self._buffer.add(change)
+        if change.attempts:
+            self._retries.append(element.index)
+        else:
+            self._inputs.done(element)
+            self._site.metrics.elements.labels(change.outcomes[0].kind).inc()
+
+    def _end(self, element: Element, verdict: Verdict, seconds: float) -> None:
+        outcome = Outcome(
+            index=element.index,
+            kind=verdict.kind,
+            attempts=executions_of(self._committer.head, element.index) + 1,
+            reason=verdict.reason,
+            message=shorten(verdict.text),
+            seconds=round(seconds, 6),
+        )
+        self._keep(element, Ended(outcome))
+
+    def _keep(self, element: Element, ended: Ended) -> None:
+        self._buffer.keep(ended)
+        self._inputs.done(element)
+        self._site.metrics.elements.labels(ended.outcome.kind).inc()
+
+    def _in_order(self, indexes: Iterable[int]) -> list[int]:
+        """As they shall be executed: what has failed and has to wait longest comes last."""
+        wait = {attempt.index: attempt.not_before for attempt in self._committer.head.attempts}
+        return sorted(indexes, key=lambda index: (wait.get(index, 0.0), index))
+
+    def _not_before(self, index: int) -> float:
+        return next((a.not_before for a in self._committer.head.attempts if a.index == index), 0.0)

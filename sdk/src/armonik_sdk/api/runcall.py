@@ -1,0 +1,75 @@
+"""The call that gives a worker a whole run (ADR 0007): its name, and the frames that go both ways.
+
+A frame is the length of its head (four bytes, big-endian), the head (a JSON object), and bytes that the head
+refers to. `blobs` in the head holds their lengths; whatever else mentions them does so by their number. This
+module needs the standard library alone: the worker's processes import it.
+
+From agent to worker, any number of times:
+
+- `elements`, each with `index`, `id` (of the task), `payload` (number of a blob, or the name of a file of the
+  folder), `dependencies` (by id: number of a blob, or null for the file of that name; left out when there are
+  none), `outputs` (id of the result by name); beside them `folder`, `options` (text by text), `limit`
+  (seconds that one execution may take), `session`. Worked on in this order, one after the other.
+- `skip`: indexes that need not begin any more.
+- `stop`: the same, and the one that is executed is ended.
+
+The agent closes its side when it gives no more; then the worker ends the call once all have ended.
+
+From worker to agent: `ended`, each with `index` and one of
+
+- `outputs`: by name, number of a blob, or null for the file of the folder called like the result;
+- `error`: text of an error that trying again does not mend;
+- `failed`: text of one that it may mend;
+- `timeout` or `skipped`: true;
+
+and `seconds` of the execution, if there was one.
+"""
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+METHOD: Final = "/armonik.k8s.v1.RunWorker/ProcessRun"
+"""Full name of the gRPC method; bidirectional streaming, messages are frames."""
+INLINE_BYTES: Final = 64 * 1024
+"""Longer payloads, dependencies and outputs are files of the folder."""
+MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+"""Longest message that either side takes."""
+_LENGTH: Final = struct.Struct(">I")
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+
+
+def frame(head: dict[str, Any], blobs: Sequence[bytes | memoryview] = ()) -> bytes:
+    """The bytes of a frame."""
+    if blobs:
+        head = {**head, "blobs": [len(blob) for blob in blobs]}
+    text = _encode(head).encode()
+    return b"".join((_LENGTH.pack(len(text)), text, *blobs))
+
+
+def unframe(data: bytes | memoryview) -> tuple[dict[str, Any], list[memoryview]]:
+    """Head and blobs of a frame.
+
+    Raises:
+        ValueError: it is not a frame.
+    """
+    view = memoryview(data)
+    if len(view) < _LENGTH.size:
+        raise ValueError("a frame is shorter than its length")
+    at = _LENGTH.size + _LENGTH.unpack_from(view)[0]
+    if at > len(view):
+        raise ValueError("the head of a frame is longer than the frame")
+    head = json.loads(bytes(view[_LENGTH.size : at]))
+    if not isinstance(head, dict):
+        raise ValueError("the head of a frame is no object")  # noqa: TRY004 - all that is wrong is one error
+    lengths = head.get("blobs", ())
+    if not isinstance(lengths, list | tuple) or not all(type(n) is int and n >= 0 for n in lengths):
+        raise ValueError("blobs are lengths")
+    if at + sum(lengths) != len(view):
+        raise ValueError("the blobs of a frame are not as long as its head says")
+    blobs = []
+    for length in lengths:
+        blobs.append(view[at : at + length])
+        at += length
+    return head, blobs

@@ -1,0 +1,17 @@
+"""A worker of your own: a Python function that is given one element at a time.
+
+    from armonik_sdk.worker import Element, serve
+
+    def square(element: Element) -> bytes:
+        return str(int(element.payload) ** 2).encode()
+
+    serve(square)
+
+or `python -m armonik_sdk.worker module:square`. The agent gives such a worker a whole run in one call; the
+function runs in a process of its own, which may be ended, or end, without harm to any other element.
+"""
+
+from armonik_sdk.worker.element import Abort, Element, Function
+from armonik_sdk.worker.serving import serve
+
+__all__ = ["Abort", "Element", "Function", "serve"]

@@ -1,0 +1,142 @@
+"""The process that runs the function, one element after the other. It may be killed at any moment.
+
+Each end is written at once, so that a process that dies takes only the element with it that it runs.
+"""
+
+import os
+import socket
+import struct
+import time
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from armonik_sdk.api.runcall import INLINE_BYTES, frame, unframe
+from armonik_sdk.worker.element import Abort, Element, Function, read_elements
+from armonik_sdk.worker.speaking import Tagged
+
+LENGTH: Final = struct.Struct(">I")
+"""Before each frame between this process and the one that serves."""
+_READ: Final = 256 * 1024
+_MAX_TEXT: Final = 4096
+
+
+def execute(function: Function, connection: socket.socket, streams: tuple[Tagged, Tagged]) -> NoReturn:
+    """Work until nobody is there any more that would give work."""
+    inbox = _Inbox(connection)
+    while inbox.more(wait=not inbox.todo):
+        if not inbox.todo:
+            continue
+        element, outputs, folder = inbox.todo.popleft()
+        if element.index in inbox.skip:
+            inbox.skip.discard(element.index)
+            reply = frame({"ended": [{"index": element.index, "skipped": True}]})
+        else:
+            for stream in streams:
+                stream.tag(element.task_id)
+            reply = _run(function, element, outputs, folder, streams)
+        connection.sendall(LENGTH.pack(len(reply)) + reply)
+    os._exit(0)
+
+
+class _Inbox:
+    """What was given and has not begun."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._pending = bytearray()
+        self.todo: deque[tuple[Element, dict[str, str], Path]] = deque()
+        self.skip: set[int] = set()
+
+    def more(self, *, wait: bool) -> bool:
+        """Take what has come; False when the other side is gone."""
+        flags = 0 if wait else socket.MSG_DONTWAIT
+        while True:
+            try:
+                data = self._connection.recv(_READ, flags)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            self._pending += data
+            for one in split_frames(self._pending):
+                self._take(*unframe(one))
+            if self.todo:
+                flags = socket.MSG_DONTWAIT
+
+    def _take(self, head: dict[str, Any], blobs: list[memoryview]) -> None:
+        if "elements" in head:
+            folder = Path(head["folder"])
+            self.todo += ((element, outputs, folder) for element, outputs in read_elements(head, blobs))
+        elif "skip" in head:
+            # What has begun already is not skipped, nor is its like in a later run.
+            self.skip |= {element.index for element, *_ in self.todo}.intersection(head["skip"])
+
+
+def split_frames(pending: bytearray) -> list[bytes]:
+    """Take the whole frames off what was received."""
+    found, at = [], 0
+    while len(pending) - at >= LENGTH.size:
+        end = at + LENGTH.size + LENGTH.unpack_from(pending, at)[0]
+        if end > len(pending):
+            break
+        found.append(bytes(memoryview(pending)[at + LENGTH.size : end]))
+        at = end
+    if at:
+        del pending[:at]
+    return found
+
+
+def _run(
+    function: Function, element: Element, outputs: dict[str, str], folder: Path, streams: tuple[Tagged, ...]
+) -> bytes:
+    """Execute one element; the frame that says how it ended."""
+    started = time.monotonic()
+    ended: dict[str, Any] = {"index": element.index}
+    blobs: list[bytes] = []
+    try:
+        ended["outputs"] = _keep(function(element), element, outputs, folder, blobs)
+    except Abort as error:
+        ended["error"] = _short(str(error) or "aborted")
+    except BaseException as error:  # noqa: BLE001 - whatever a user's function raises, SystemExit included
+        traceback.print_exc()
+        ended["failed"] = _short(f"{type(error).__name__}: {error}")
+    ended["seconds"] = round(time.monotonic() - started, 6)
+    for stream in streams:
+        stream.end()
+    return frame({"ended": [ended]}, blobs)
+
+
+def _keep(
+    returned: object, element: Element, outputs: dict[str, str], folder: Path, blobs: list[bytes]
+) -> dict[str, int | None]:
+    """What was returned, small things as blobs, large ones as files."""
+    if isinstance(returned, bytes | bytearray | memoryview):
+        if len(outputs) != 1:
+            expected = ", ".join(element.outputs) or "none"
+            raise Abort(f"the function returned bytes alone, and the expected outputs are: {expected}")
+        returned = {element.outputs[0]: returned}
+    elif returned is None:
+        returned = {}
+    if not isinstance(returned, Mapping):
+        kind = type(returned).__name__
+        raise Abort(f"the function returned {kind}; it must return bytes, or bytes by the name of an output")
+    places: dict[str, int | None] = {}
+    for name, data in returned.items():
+        if name not in outputs:
+            raise Abort(f"the function returned an output that nobody expects: {name!r}")
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise Abort(f"the function returned {type(data).__name__} for output {name!r}, not bytes")
+        if len(data) <= INLINE_BYTES:
+            places[name] = len(blobs)
+            blobs.append(bytes(data))
+        else:
+            places[name] = None
+            (folder / outputs[name]).write_bytes(data)
+    return places
+
+
+def _short(text: str) -> str:
+    return text.encode(errors="replace")[:_MAX_TEXT].decode(errors="ignore")

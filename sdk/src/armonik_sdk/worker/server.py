@@ -1,0 +1,171 @@
+"""The serving process: ArmoniK's Worker service, and the call that takes a whole run.
+
+It runs no code of the user's, so it answers at any time.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from armonik.protogen.common.agent_common_pb2 import NotifyResultDataRequest
+from armonik.protogen.common.objects_pb2 import Empty, Output
+from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
+from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
+from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer, add_WorkerServicer_to_server
+
+from armonik_sdk.api.runcall import MAX_FRAME_BYTES, METHOD, frame, unframe
+from armonik_sdk.worker.children import Children
+from armonik_sdk.worker.running import Ended, Running
+
+log = logging.getLogger(__name__)
+
+FOREVER: Final = 10**9
+"""Seconds; the caller has a time-out of its own."""
+NOTIFY_SECONDS: Final = 30.0
+_LIMITS: Final = [
+    ("grpc.max_receive_message_length", MAX_FRAME_BYTES),
+    ("grpc.max_send_message_length", MAX_FRAME_BYTES),
+]
+
+
+def run_server(control: socket.socket, worker_address: str, agent_address: str) -> None:
+    """Serve until told to end, or until the template has ended."""
+    asyncio.run(_serve(control, worker_address, agent_address))
+
+
+async def _serve(control: socket.socket, worker_address: str, agent_address: str) -> None:
+    ended = asyncio.Event()
+    children = Children(control, ended.set)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    options = [("grpc.default_authority", "localhost")]
+    async with grpc.aio.insecure_channel(f"unix://{agent_address}", options=options) as channel:
+        server = grpc.aio.server(options=_LIMITS)
+        add_WorkerServicer_to_server(_ElementByElement(children, AgentStub(channel)), server)
+        server.add_generic_rpc_handlers((_WholeRun(children),))
+        server.add_insecure_port(f"unix://{worker_address}")
+        await server.start()
+        # The agent has a uid of its own; the volume is this pod's alone.
+        await asyncio.to_thread(Path(worker_address).chmod, 0o777)
+        await ended.wait()
+        await server.stop(grace=0)
+        children.close()
+
+
+class _WholeRun(grpc.GenericRpcHandler):
+    """`ProcessRun`: frames both ways."""
+
+    def __init__(self, children: Children) -> None:
+        self._children = children
+
+    def service(self, details: Any) -> Any:
+        """Serve this one method."""
+        return grpc.stream_stream_rpc_method_handler(self._process) if details.method == METHOD else None
+
+    async def _process(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        running, closed = Running(self._children), asyncio.Event()
+
+        async def take() -> None:
+            try:
+                async for request in requests:
+                    running.give(*unframe(request))
+            finally:
+                closed.set()
+                running.wake()
+
+        taking = asyncio.create_task(take())
+        try:
+            while True:
+                if taking.done():
+                    taking.result()  # raises what was wrong with a frame
+                if ended := await running.ended():
+                    yield _said(ended)
+                elif closed.is_set() and not running.left:
+                    break
+                if closed.is_set() and not running.left:
+                    running.wake()
+        finally:
+            taking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(taking, return_exceptions=True)
+            running.close()
+
+
+class _ElementByElement(WorkerServicer):  # type: ignore[misc]  # generated without types
+    """`Process` and `HealthCheck`, as ArmoniK's agent calls them."""
+
+    def __init__(self, children: Children, agent: Any) -> None:
+        self._children, self._agent = children, agent
+
+    async def HealthCheck(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+        """It answers, so it is well."""
+        return HealthCheckReply(status=HealthCheckReply.SERVING)
+
+    async def Process(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+        """One element; a caller that gives up ends what is executed."""
+        outputs = {_name(request.task_id, result): result for result in request.expected_output_keys}
+        number = request.task_id.rpartition(".")[2]
+        element = {
+            "index": int(number) if number.isdigit() else 0,
+            "id": request.task_id,
+            "payload": request.payload_id,
+            "dependencies": dict.fromkeys(request.data_dependencies),
+            "outputs": outputs,
+        }
+        head = {
+            "elements": [element],
+            "folder": request.data_folder,
+            "options": dict(request.task_options.options),
+            "session": request.session_id,
+            "limit": FOREVER,
+        }
+        running = Running(self._children)
+        try:
+            running.give(head, [])
+            while not (ended := await running.ended()):
+                pass
+        finally:
+            running.close()
+        entry, blobs = ended[0]
+        if "failed" in entry:
+            await context.abort(grpc.StatusCode.INTERNAL, entry["failed"])
+        if "error" in entry:
+            return ProcessReply(output=Output(error=Output.Error(details=entry["error"])))
+        for name, blob in entry["outputs"].items():
+            if blob is not None:
+                await asyncio.to_thread((Path(request.data_folder) / outputs[name]).write_bytes, blobs[blob])
+        ids = [
+            NotifyResultDataRequest.ResultIdentifier(session_id=request.session_id, result_id=outputs[name])
+            for name in entry["outputs"]
+        ]
+        told = NotifyResultDataRequest(communication_token=request.communication_token, ids=ids)
+        await self._agent.NotifyResultData(told, timeout=NOTIFY_SECONDS)
+        return ProcessReply(output=Output(ok=Empty()))
+
+
+def _said(ended: list[Ended]) -> bytes:
+    """One frame of many entries, whose blobs are numbered anew."""
+    entries: list[dict[str, Any]] = []
+    blobs: list[memoryview] = []
+    for entry, own in ended:
+        if own:
+            first = len(blobs)
+            places = entry["outputs"]
+            entry["outputs"] = {n: None if at is None else first + at for n, at in places.items()}
+            blobs += own
+        entries.append(entry)
+    return frame({"ended": entries}, blobs)
+
+
+def _name(task_id: str, result: str) -> str:
+    """Name of an output, from an id of ours: `<task>.<index>.<name>`; else the id."""
+    parts = result.split(".")
+    return parts[2] if len(parts) == 3 and parts[0] == task_id.partition(".")[0] else result
