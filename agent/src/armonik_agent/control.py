@@ -6,12 +6,16 @@ key again after a reconnect and every `POLL_SECONDS`.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from armonik_sdk.api.names import CONTROL, bucket_subject
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 """Between two looks at a desired state when no change was told."""
@@ -31,9 +35,12 @@ class ControlWatch:
             self._tell(message.subject.removeprefix(bucket_subject(CONTROL, "")))
 
         await client.subscribe(self._subject, cb=changed)
-        # The first flush may overtake the subscription in the client's buffer.
-        await client.flush()
-        await client.flush()
+        try:
+            # The first flush may overtake the subscription in the client's buffer.
+            await client.flush()
+            await client.flush()
+        except nats.errors.FlushTimeoutError as error:
+            log.info("NATS is away: changes are told once it is back (%s)", error)
 
     def tell_all(self) -> None:
         """Something may have been missed: everybody reads again."""
