@@ -4,6 +4,7 @@ Section "Invariants" of docs/protocol.md, and the promise to users: each element
 state, and its results become visible exactly once.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from armonik_sdk.api.kinds import ObjectRef, Task
@@ -17,6 +18,7 @@ from armonik_sdk.api.names import (
     bucket_subject,
     inventory_key,
     result_key,
+    split_result_journal,
 )
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import (
@@ -27,13 +29,15 @@ from armonik_sdk.api.records import (
     Record,
     RecordKind,
     ResultEntry,
+    ResultRecord,
+    ResultRecordKind,
     ResultState,
     RunResults,
     carried,
 )
 from simulation.kube import Object
 from simulation.stream import Stored
-from simulation.world import World
+from simulation.world import NAMESPACE, World
 
 _FIELDS = {
     "succeededIndexes": OutcomeKind.COMPLETED,
@@ -49,6 +53,7 @@ class Watcher:
     def __init__(self, world: World) -> None:
         self._world = world
         self.heads: dict[str, Record] = {}
+        self._results: dict[str, ResultEntry] = {}
         world.nats.stored.append(self._stored)
 
     def forget(self) -> None:
@@ -56,7 +61,9 @@ class Watcher:
         self.heads = {}
 
     def _stored(self, stream: str, message: Stored) -> None:
-        if stream != JOURNAL:
+        if stream == bucket_stream(RESULTS) and ".result." in message.subject and message.data:
+            self._moves(message.subject, ResultEntry.model_validate_json(message.data))
+        if stream != JOURNAL or split_result_journal(message.subject) is not None:
             return
         record = Record.model_validate_json(message.data)
         if record.manifest is not None:
@@ -65,6 +72,15 @@ class Watcher:
         self.heads[message.subject] = record
         if before is not None:
             self._follows(message.subject, before, record)
+
+    def _moves(self, subject: str, entry: ResultEntry) -> None:
+        """Protocol rule 8."""
+        before = self._results.get(subject)
+        self._results[subject] = entry
+        if before is None or before.state is entry.state:
+            return
+        end = before.state is ResultState.COMPLETED and entry.state is ResultState.DELETED
+        assert end or before.state is ResultState.CREATED, f"{subject}: {before.state} -> {entry.state}"
 
     def _follows(self, subject: str, before: Record, record: Record) -> None:
         said = f"{subject}: {before.kind} n={before.n} e={before.epoch} -> {record.kind} e={record.epoch}"
@@ -100,7 +116,8 @@ def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
     queued = world.nats.streams[QUEUE].messages
     assert not queued, f"the queue still holds {[m.subject for m in queued.values()]}"
     heads = {
-        s: Record.model_validate_json(journal.messages[q[-1]].data) for s, q in journal.by_subject.items()
+        s: Record.model_validate_json(journal.messages[journal.by_subject[s][-1]].data)
+        for s in runs(journal.by_subject)
     }
     tasks = {obj["metadata"]["uid"]: obj for obj in world.tasks().values()}
     for subject, head in heads.items():
@@ -113,6 +130,47 @@ def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
             _check_parked(task, own, lossy=lossy)
         else:
             _check_task(world, uid, task, own)
+
+
+def runs(subjects: Iterable[str]) -> list[str]:
+    """Those of the journal's subjects that are of runs."""
+    return [subject for subject in subjects if split_result_journal(subject) is None]
+
+
+def entry_of(world: World, session: str, result: str) -> ResultEntry | None:
+    """What RESULTS says of a result with an entry of its own."""
+    key = result_key(NAMESPACE, session, result)
+    found = world.nats.streams[bucket_stream(RESULTS)].last_on(bucket_subject(RESULTS, key))
+    return ResultEntry.model_validate_json(found.data) if found is not None else None
+
+
+_SHOWN = {
+    ResultRecordKind.CREATED: ResultState.CREATED,
+    ResultRecordKind.UPLOADED: ResultState.COMPLETED,
+    ResultRecordKind.ABORTED: ResultState.ABORTED,
+    ResultRecordKind.DELETED: ResultState.DELETED,
+}
+
+
+def unsettled_results(world: World) -> list[str]:
+    """Results of which something else is shown than what a client said last, though not for a good reason."""
+    journal = world.nats.streams[JOURNAL]
+    over = world.sessions()["session"]["spec"]["desiredState"] == "Cancelled"
+    found = []
+    for subject, sequences in journal.by_subject.items():
+        if (made := split_result_journal(subject)) is None:
+            continue
+        record = ResultRecord.model_validate_json(journal.messages[sequences[-1]].data)
+        entry = entry_of(world, *made[1:])
+        aborted = entry is not None and entry.state is ResultState.ABORTED
+        # One that is aborted stays so, when it is deleted and when its session was cancelled first.
+        given_up = aborted and (over or record.kind is ResultRecordKind.DELETED)
+        if entry is None or not (entry.state is _SHOWN[record.kind] or given_up):
+            found.append(f"{subject}: {record.kind}, but {entry}")
+        elif entry.state is ResultState.COMPLETED:
+            assert entry.ref is not None
+            assert _bytes(world, entry.ref).startswith(b"by a client")
+    return found
 
 
 def _check_parked(task: Object, heads: dict[str, Record], *, lossy: bool) -> None:

@@ -7,9 +7,19 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from armonik_sdk.api.kinds import Task
 from armonik_sdk.api.names import JOURNAL, QUEUE, RunId
-from armonik_sdk.api.records import Record
-from simulation.invariants import Watcher, check_quiet, left_behind, pins_of, sums_agree
+from armonik_sdk.api.records import Record, ResultState
+from simulation.invariants import (
+    Watcher,
+    check_quiet,
+    entry_of,
+    left_behind,
+    pins_of,
+    runs,
+    sums_agree,
+    unsettled_results,
+)
 from simulation.world import Pod, World
 
 PEACE = 1_800
@@ -30,6 +40,8 @@ class Installation(RuleBasedStateMachine):
         super().__init__()
         self.world: World | None = None
         self.made = 0
+        self.results: list[str] = []
+        """Ids of results that a client was asked to make."""
         self.frozen: list[Any] = []
 
     @initialize(seed=st.integers(0, 2**32), pods=st.integers(1, 3), mode=st.sampled_from(MODES))
@@ -66,9 +78,10 @@ class Installation(RuleBasedStateMachine):
             "options": {"mode": mode, "seconds": seconds},
         }
         spec: dict[str, Any] = {"count": count, "options": options}
-        names = sorted(self.w.tasks())
-        if waits and names:
-            spec["dependsOn"] = [{"task": self.w.chance.choice(names)}]
+        needs: list[dict[str, str]] = [{"task": name} for name in sorted(self.w.tasks())]
+        needs += [{"result": result} for result in self.results]
+        if waits and needs:
+            spec["dependsOn"] = [self.w.chance.choice(needs)]
         self.w.create_task(f"task-{self.made}", "session", **spec)
         self.made += 1
 
@@ -76,6 +89,30 @@ class Installation(RuleBasedStateMachine):
     @precondition(lambda self: self.world and self.world.tasks())
     def cancel_task(self) -> None:
         self.w.want("Task", self._task(), "Cancelled")
+
+    @rule(uploaded=st.booleans())
+    @precondition(lambda self: self.world and len(self.results) < 4)
+    def make_result(self, uploaded: bool) -> None:
+        self.results.append(f"{len(self.results):032x}")
+        self.w.client.make(self._session_uid(), self.results[-1])
+        if uploaded:
+            self.w.client.upload(self._session_uid(), self.results[-1], b"by a client")
+
+    @rule(what=st.sampled_from(["upload", "upload", "abort", "delete"]))
+    @precondition(lambda self: self.results)
+    def say_of_a_result(self, what: str) -> None:
+        client, session, result = self.w.client, self._session_uid(), self.w.chance.choice(self.results)
+        if what == "upload":
+            client.upload(session, result, b"by a client, later")
+        elif what == "abort":
+            client.abort(session, result)
+        else:
+            client.delete(session, result)
+
+    @rule()
+    @precondition(lambda self: self.results)
+    def client_dies(self) -> None:
+        self.w.run(self.w.kill_client())
 
     @rule(first=st.integers(0, 24), length=st.integers(1, 5))
     @precondition(lambda self: self.world and self.world.tasks())
@@ -111,6 +148,9 @@ class Installation(RuleBasedStateMachine):
 
     def _task(self) -> str:
         return self.w.chance.choice(sorted(self.w.tasks()))
+
+    def _session_uid(self) -> str:
+        return str(self.w.sessions()["session"]["metadata"]["uid"])
 
     def _session_state(self) -> str:
         return str(self.w.sessions()["session"]["spec"]["desiredState"])
@@ -231,32 +271,39 @@ class Installation(RuleBasedStateMachine):
         ended = all(_finished(task) or task["metadata"]["name"] in self._parked() for task in tasks)
         uids = {task["metadata"]["uid"] for task in tasks}
         journal = self.w.nats.streams[JOURNAL]
-        kept = {RunId.from_journal(subject).task for subject in journal.by_subject}
-        return ended and kept <= uids and not self.w.nats.streams[QUEUE].messages
+        kept = {RunId.from_journal(subject).task for subject in runs(journal.by_subject)}
+        settled = self.LOSSES or not unsettled_results(self.w)
+        cancelled = all(_cancels_shown(task) for task in tasks)
+        queued = self.w.nats.streams[QUEUE].messages
+        return ended and settled and cancelled and not self.w.client_busy and kept <= uids and not queued
 
     def _parked(self) -> set[str]:
-        """Tasks that wait, perhaps through others, for a name whose Task was deleted before it was pinned."""
+        """Tasks that wait, also through others, for a name without a Task or a result that is not there."""
         tasks, parked = self.w.tasks(), set[str]()
         while True:
             more = {
                 name
                 for name, task in tasks.items()
                 if not _finished(task)
-                and any(
-                    need["task"] in parked
-                    or (need["task"] not in tasks and need["task"] not in pins_of(self.w, task))
-                    for need in task["spec"].get("dependsOn", [])
-                )
+                and any(self._missing(task, need, parked) for need in task["spec"].get("dependsOn", []))
             }
             if more <= parked:
                 return parked
             parked |= more
 
+    def _missing(self, task: dict[str, Any], need: dict[str, str], parked: set[str]) -> bool:
+        if "result" in need:
+            entry = entry_of(self.w, self._session_uid(), need["result"])
+            return entry is None or entry.state is ResultState.CREATED
+        named, pinned = need["task"] in self.w.tasks(), need["task"] in pins_of(self.w, task)
+        return need["task"] in parked or not (named or pinned)
+
     def _state(self) -> str:
         """What has not come to rest, for a failure's text."""
         world, journal = self.w, self.w.nats.streams[JOURNAL]
         heads = {
-            s: Record.model_validate_json(journal.messages[q[-1]].data) for s, q in journal.by_subject.items()
+            s: Record.model_validate_json(journal.messages[journal.by_subject[s][-1]].data)
+            for s in runs(journal.by_subject)
         }
         shown = [
             f"{name} {task['metadata']['uid']}: {json.dumps(task.get('status'))[:600]}"
@@ -270,6 +317,12 @@ class Installation(RuleBasedStateMachine):
         shown += [f"session {s['spec']['desiredState']}" for s in world.sessions().values()]
         shown += [f"crashed: {error!r}"[:200] for error in world.crashes[-3:]]
         return "\n".join(shown)
+
+
+def _cancels_shown(task: dict[str, Any]) -> bool:
+    """Whether the elements that a user cancelled have ended, of a Task that waits for ever."""
+    wanted = str(Task.from_object(task).spec.cancelled)
+    return _finished(task) or task.get("status", {}).get("cancelledIndexes", "") == wanted
 
 
 def _finished(task: dict[str, Any]) -> bool:

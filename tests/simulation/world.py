@@ -26,6 +26,7 @@ from armonik_operator.settings import Settings as OperatorSettings
 from armonik_sdk.api.const import GROUP_VERSION, SESSION_FINALIZER
 from armonik_sdk.dataplane.connect import Credentials
 from simulation import process as processes
+from simulation.client import ResultClient
 from simulation.kube import Object, SimulatedKube
 from simulation.link import Link, SimulatedTransport
 from simulation.loop import VirtualLoop, virtual_clocks
@@ -80,6 +81,8 @@ class World:
         self.problems: list[BaseException] = []
         self.crashes: list[BaseException] = []
         """What operators ended with."""
+        self._client: ResultClient | None = None
+        self._client_process: Process | None = None
         self._starts = 0
         self._pod_count = pods
         self._patches = contextlib.ExitStack()
@@ -265,6 +268,30 @@ class World:
         key = (PODS.plural, NAMESPACE, pod.name)
         if key in self.kube.objects:
             self.kube._put(key, copy.deepcopy(self.kube.objects[key]) | {"status": status}, "MODIFIED")
+
+    # A program of a user's ------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> ResultClient:
+        """The program that makes results; started at first use, and again when it was killed."""
+        if self._client is None:
+            self._client = ResultClient(_CREDENTIALS, self.store, NAMESPACE)
+            self.run(self._start_client(self._client))
+        return self._client
+
+    async def _start_client(self, client: ResultClient) -> None:
+        self._client_process = self._start("client", client.serve())
+
+    async def kill_client(self) -> None:
+        """Kill it at whatever await it stands; what it was asked for and has not begun is forgotten."""
+        if self._client_process is not None:
+            await self._client_process.kill()
+        self._client = self._client_process = None
+
+    @property
+    def client_busy(self) -> bool:
+        """Whether it has something to do."""
+        return self._client is not None and self._client.busy > 0
 
     # What users do -------------------------------------------------------------------------------------
 
