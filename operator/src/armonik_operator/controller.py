@@ -206,7 +206,7 @@ class Controller:
             children, partitions = self._make_handlers(servers, provision, bands)
             renew.append(partitions.reconnected)
             info = await client.jetstream(timeout=10).stream_info(JOURNAL)
-            fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue.add)
+            fold_loop = FoldLoop(client.jetstream(timeout=5), self._state, self._queue)
             renew.append(fold_loop.reconnected.set)
             await PodEvents(servers.kube, partitions.worker_down).serve(client)
             async with asyncio.TaskGroup() as group:

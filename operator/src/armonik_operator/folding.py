@@ -7,7 +7,6 @@ behind the last record that was read.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +18,9 @@ from pydantic import ValidationError
 
 from armonik_operator.errors import JournalLost
 from armonik_operator.state import Key, Received, ReceivedResult, State
+from armonik_operator.workqueue import WorkQueue
 from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, RunId, split_result_journal
-from armonik_sdk.api.records import Record, ResultRecord
+from armonik_sdk.api.records import Record, RecordKind, ResultRecord
 from armonik_sdk.dataplane.journal import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -32,15 +32,17 @@ _SHORT_REPLY = 9
 _TIME_TOKEN = 7
 IDLE = 30.0
 """Seconds after which the server forgets a consumer that nobody pulls from."""
+QUIET = 0.25
+"""Seconds for which records that nothing waits for are left lying: a short Task is then worked on once."""
 
 
 class FoldLoop:
     """The loop; `caught_up` is set when everything that stood in the journal at the start was read."""
 
-    def __init__(self, js: JetStreamContext, state: State, enqueue: Callable[[Key], None]) -> None:
+    def __init__(self, js: JetStreamContext, state: State, queue: WorkQueue[Key]) -> None:
         self._js = js
         self._state = state
-        self._enqueue = enqueue
+        self._queue = queue
         self._last = 0
         self._created: object = None
         self.caught_up = asyncio.Event()
@@ -123,7 +125,11 @@ class FoldLoop:
         received = Received(run, record, sequence, time)
         self._state.received.setdefault(run.task, deque()).append(received)
         self._state.backlog += 1
-        self._enqueue(Key("task", run.namespace, run.task))
+        key = Key("task", run.namespace, run.task)
+        if can_lie(record.kind):
+            self._queue.add_after(key, QUIET)
+        else:
+            self._queue.add(key)
 
     def _receive_result(
         self, namespace: str, session: str, result: str, record: ResultRecord, time: datetime
@@ -132,7 +138,12 @@ class FoldLoop:
         received = ReceivedResult(namespace, session, result, record, time)
         self._state.results.setdefault(key, deque()).append(received)
         self._state.backlog += 1
-        self._enqueue(key)
+        self._queue.add(key)
+
+
+def can_lie(kind: RecordKind) -> bool:
+    """Whether nothing waits for a record of this kind but numbers that are shown about once a second."""
+    return kind in (RecordKind.SUBMITTED, RecordKind.DISPATCHED)
 
 
 def stored_at(reply: str) -> datetime:

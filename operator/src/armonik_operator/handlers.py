@@ -16,6 +16,20 @@ from armonik_sdk.api.const import (
 )
 
 
+class Unkept(kopf.DiffBaseStorage):
+    """Keeps no earlier states: nobody asks what changed, and else kopf copies every object at every event."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of an object is compared."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing is remembered."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is written."""
+
+
 def make_registry(controller: Controller) -> kopf.OperatorRegistry:
     """Handlers that hand every event to the controller."""
     registry = kopf.OperatorRegistry()
@@ -39,6 +53,7 @@ def make_registry(controller: Controller) -> kopf.OperatorRegistry:
         settings.posting.enabled = False
         settings.posting.level = logging.ERROR
         settings.networking.connect_timeout = 5.0
+        settings.persistence.diffbase_storage = Unkept()
         settings.persistence.finalizer = f"{API_GROUP}/kopf"
 
     async def alive(**_: Any) -> str:
