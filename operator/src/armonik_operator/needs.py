@@ -227,8 +227,10 @@ class Look:
         name, total = other.metadata.name, other.spec.total
         if fold.failures:
             return await self._element(other, fold, next(iter(fold.failures)))
-        if bad := fold.outcomes.get(OutcomeKind.CANCELLED):
-            return await self._element(other, fold, bad.spans[0][0])
+        # In words are only those of this life of the journal, and few of the cancelled ones.
+        for kind, ended in fold.outcomes.items():
+            if kind is not OutcomeKind.COMPLETED and ended:
+                return await self._element(other, fold, ended.spans[0][0])
         if len(fold.ended) >= total:
             return READY
         self._wait(OfTask(other.metadata.uid))
@@ -248,9 +250,10 @@ class Look:
             return Needs(DependencyState.WAITING, f"{what} has not ended")
         failure, run = fold.failures.get(index), fold.run_of(index)
         message = failure.message if failure else ""
-        if failure is None and run is not None:
-            key = RunId(other.metadata.namespace or "", fold.session, other.metadata.uid, run.start)
-            outcome = outcome_of(await self._book.run(key), index)
+        if failure is None:
+            where = (other.metadata.namespace or "", fold.session or self._session(), other.metadata.uid)
+            kept = await self._book.run(RunId(*where, run.start)) if run is not None else None
+            outcome = outcome_of(kept or await self._book.run_with(*where, index), index)
             message = outcome.message if outcome is not None else ""
         return Needs(DependencyState.ABORTED, chain(what, kind, message))
 
