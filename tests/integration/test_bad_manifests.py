@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from apiserver import ApiServer
 from bad_manifests import BAD
-from manifests import Bad, pods, session, task
+from manifests import Bad, partition, pods, session, task
+from schema_cases import cases
 
 from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import Partition, Session, Task
@@ -37,6 +38,25 @@ def test_the_models_refuse_the_same(bad: Bad) -> None:
     """The client says no before the apiserver does, from the same source."""
     with pytest.raises(InvalidManifest):
         KINDS[bad.manifest["kind"]].from_manifest(bad.manifest)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_bound_of_every_field_is_kept_and_the_complaint_names_the_field(
+    apiserver: ApiServer, namespace: str, kind: str
+) -> None:
+    """Too small, too large, of another type, unknown: for each field of the kind, as its definition has it."""
+    good = {"Session": session({}), "Task": task({}), "Partition": partition({})}[kind]
+    made, wrong = cases(kind), []
+    for case in made:
+        code, answer = create(apiserver, namespace, case.put(good))
+        causes = answer.get("details", {}).get("causes", [])
+        told = [c["message"] for c in causes if c["field"] == case.field]
+        if case.what == "unknown":
+            told = [answer["message"]] if f'unknown field "{case.field}"' in answer["message"] else []
+        if code not in (400, 422) or not any(case.says in message for message in told):
+            wrong.append(f"{case.field}: {case.what}: {code} {answer.get('message', '')[:200]}")
+    assert wrong == []
+    assert len(made) > 50
 
 
 def test_what_kubectl_apply_prints_names_the_field_on_its_first_line(
