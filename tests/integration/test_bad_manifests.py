@@ -44,7 +44,7 @@ def test_the_models_refuse_the_same(bad: Bad) -> None:
 def test_every_bound_of_every_field_is_kept_and_the_complaint_names_the_field(
     apiserver: ApiServer, namespace: str, kind: str
 ) -> None:
-    """Too small, too large, of another type, unknown: for each field of the kind, as its definition has it."""
+    """Too small, too large, of another type, unknown: for each field, as its definition has it."""
     good = {"Session": session({}), "Task": task({}), "Partition": partition({})}[kind]
     made, wrong = cases(kind), []
     for case in made:

@@ -5,6 +5,7 @@ behind the last record that was read.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 BATCH = 256
 BACKLOG = 20_000
 """Records read but not worked on; above it the loop waits, once the replay is over and they are worked on."""
+REMEMBERED = 64
+"""Newest records that are known by their content: others in their places tell that they were lost."""
 _SHORT_REPLY = 9
 _TIME_TOKEN = 7
 IDLE = 30.0
@@ -44,6 +47,7 @@ class FoldLoop:
         self._state = state
         self._queue = queue
         self._last = 0
+        self._newest: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED)
         self._created: object = None
         self.caught_up = asyncio.Event()
         self.reconnected = asyncio.Event()
@@ -95,6 +99,7 @@ class FoldLoop:
                         return
                     expected += 1
                     self._last = place.stream
+                    self._newest.append((place.stream, _digest(message.subject, message.data)))
                     self._receive(message.subject, message.data, place.stream, stored_at(message.reply))
         finally:
             await subscription.unsubscribe()
@@ -110,6 +115,20 @@ class FoldLoop:
             raise JournalLost(f"the stream JOURNAL was made again at {info.created}")
         if info.state.last_seq < self._last:
             raise JournalLost(f"the journal ends at {info.state.last_seq}, but {self._last} was read already")
+        for sequence, known in reversed(self._newest):
+            stands = await self._at(sequence)
+            if stands is not None and stands != known:
+                raise JournalLost(f"record {sequence} of the journal is not the one that was read")
+            if stands is not None:
+                return
+
+    async def _at(self, sequence: int) -> bytes | None:
+        """What tells the record at a sequence from others; None when it was purged with its Task."""
+        try:
+            found = await self._js.get_msg(JOURNAL, seq=sequence)
+        except nats.js.errors.NotFoundError:
+            return None
+        return _digest(found.subject or "", found.data or b"")
 
     def _receive(self, subject: str, data: bytes, sequence: int, time: datetime) -> None:
         made = split_result_journal(subject)
@@ -144,6 +163,10 @@ class FoldLoop:
 def can_lie(kind: RecordKind) -> bool:
     """Whether nothing waits for a record of this kind but numbers that are shown about once a second."""
     return kind in (RecordKind.SUBMITTED, RecordKind.DISPATCHED)
+
+
+def _digest(subject: str, data: bytes) -> bytes:
+    return hashlib.sha256(subject.encode() + b"\0" + data).digest()
 
 
 def stored_at(reply: str) -> datetime:

@@ -47,7 +47,7 @@ def why(
     """
     counts = fold.counts(task.spec.total)
     if not counts.pending and not counts.queued:
-        return None
+        return _tried_again(fold, now)
     if session.spec.desired_state is SessionState.PAUSED:
         left = counts.pending + counts.queued
         name = session.metadata.name
@@ -72,16 +72,25 @@ def why(
     )
 
 
+def _tried_again(fold: TaskFold, now: float) -> Waiting | None:
+    """Of elements whose agents hold them while their back-off passes; those that run are not among them."""
+    until = [run.not_before for run in fold.open_runs if run.kind.owned and run.remaining == 1]
+    held = [at for at in until if at > now]
+    return _back_off(len(held), min(held)) if held else None
+
+
+def _back_off(count: int, until: float) -> Waiting:
+    at = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Waiting(Reason.BACK_OFF, f"{_elements(count)} until {at}: executions failed and are tried again")
+
+
 def _queued(
     fold: TaskFold, queued: int, partition: Partition | None, ahead: Callable[[], int], now: float
 ) -> Waiting:
     idle = [run for run in fold.open_runs if not run.kind.owned and run.kind is not RecordKind.PAUSED]
     until = min((run.not_before for run in idle), default=0.0)
     if idle and until > now:
-        at = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Waiting(
-            Reason.BACK_OFF, f"{_elements(queued)} until {at}: executions failed and are tried again"
-        )
+        return _back_off(queued, until)
     name = partition.metadata.name if partition is not None else ""
     status = partition.status if partition is not None else None
     if status is None or not status.ready_replicas:

@@ -1,16 +1,17 @@
 """Why elements wait: the reason and the sentence for each state of things."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
 from armonik_operator.fold import TaskFold
 from armonik_operator.load import Place
-from armonik_operator.reconcile.task import DependencyState, Needs, Readiness
+from armonik_operator.reconcile.task import DependencyState, Needs, Readiness, plan
 from armonik_operator.waiting import Order, why
-from armonik_sdk.api.kinds import Partition, Session, Task
-from armonik_sdk.api.records import Owner, Record, RecordKind
+from armonik_sdk.api.kinds import Partition, Session, Task, TaskOptions
+from armonik_sdk.api.records import Attempt, Owner, Record, RecordKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW.timestamp() + 60
@@ -106,6 +107,27 @@ def test_each_state_has_its_reason(
 def test_what_runs_does_not_wait() -> None:
     fold = queued(0, 1, kind=RecordKind.DISPATCHED, owner=Owner(pod="u", process="1"))
     assert why(task(1), fold, Readiness(), session(), pods(1), lambda: 0, 0.0) is None
+
+
+def test_what_an_agent_holds_until_it_is_tried_again_says_so() -> None:
+    owner = Owner(pod="u", process="1")
+    tried = (Attempt(index=0, executions=1, not_before=LATER),)
+    fold = queued(0, 1, kind=RecordKind.PROGRESS, owner=owner, attempts=tried)
+    found = why(task(1), fold, Readiness(), session(), pods(1), lambda: 0, NOW.timestamp())
+    assert found is not None
+    assert (found.reason, "until 2026-01-01T00:01:00Z" in found.message) == ("BackOff", True)
+    assert why(task(1), fold, Readiness(), session(), pods(1), lambda: 0, LATER + 1) is None
+
+
+def test_a_circle_is_told_by_the_plan_and_nothing_else_that_is_amiss() -> None:
+    made = partial(plan, task(), session(), pods(1), fold=TaskFold(), defaults=TaskOptions(partition="p"))
+    circle = made(readiness=Readiness(DATA, circle="task a waits for task a")).refusal
+    assert circle is not None
+    assert (circle.reason, circle.message) == ("DependencyCycle", "task a waits for task a")
+    missing = Needs(DependencyState.MISSING, "no such task")
+    other = made(readiness=Readiness(missing, circle="task a waits for task a")).refusal
+    assert other is not None
+    assert other.reason == "DependencyNotFound"
 
 
 def test_the_place_in_the_queue_counts_what_was_queued_before() -> None:
