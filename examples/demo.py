@@ -18,7 +18,8 @@ from typing import Any
 from armonik_sdk.api.kinds import PartitionSpec, PodTemplate, WorkerContainer, WorkerPodSpec
 from armonik_sdk.client import Client, TaskOptions
 
-IMAGE = os.environ.get("ARMONIK_DEMO_IMAGE", "localhost/armonik-worker-analyse:dev")
+REGISTRY = os.environ.get("ARMONIK_IMAGE_REGISTRY") or "localhost"
+IMAGE = os.environ.get("ARMONIK_DEMO_IMAGE", f"{REGISTRY}/armonik-worker-analyse:dev")
 NAMESPACE = os.environ.get("ARMONIK_DEMO_NAMESPACE", "default")
 PACKS = 30
 PODS = 2
