@@ -15,7 +15,7 @@ from bench.plot import plot
 from bench.ratios import ratios
 from bench.report import OUT, environment, summarise, table, write
 from bench.run import Local, Run, Subject
-from bench.systems.armonik import NAME, PARTITION, ArmoniK, versions
+from bench.systems.armonik import NAME, ArmoniK, OwnWorker, versions
 from bench.systems.job import IndexedJob
 from bench.systems.limits import LIMITS, Bare
 from bench.workloads import FULL, LARGE, SMOKE, Workload
@@ -30,11 +30,14 @@ async def bench(arguments: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     remotes = [Remote(peer, arguments.workers) for peer in PEERS]
 
-    def our_cpu() -> Callable[[], dict[str, float]]:
-        cluster = ClusterCpu(PARTITION)
-        return lambda: cluster.read() | {"client": tree(os.getpid(), [remote.pid for remote in remotes])}
+    def ours(system: ArmoniK) -> Local:
+        def cpu() -> Callable[[], dict[str, float]]:
+            cluster = ClusterCpu(system.partition)
+            return lambda: cluster.read() | {"client": tree(os.getpid(), [remote.pid for remote in remotes])}
 
-    subjects: list[Subject] = [Local(ArmoniK(arguments.workers), our_cpu), *remotes]
+        return Local(system, cpu)
+
+    subjects: list[Subject] = [ours(ArmoniK(arguments.workers)), ours(OwnWorker(arguments.workers)), *remotes]
     subjects += [Local(IndexedJob(arguments.workers)), Bare()]
     run = Run(
         [subject for subject in subjects if _wanted(subject.name, arguments.system)],

@@ -11,9 +11,12 @@ from armonik_sdk.client import Client, PartitionHandle, SessionHandle, TaskHandl
 from bench.workloads import Work, data
 
 IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", "localhost/armonik-worker-bench:dev")
+OWN_IMAGE: Final = os.environ.get("ARMONIK_BENCH_OWN_IMAGE", "localhost/armonik-worker-bench-own:dev")
 NAMESPACE: Final = os.environ.get("ARMONIK_BENCH_NAMESPACE", "default")
 PARTITION: Final = "bench"
+OWN_PARTITION: Final = "bench-own"
 NAME: Final = "ArmoniK for Kubernetes"
+OWN_NAME: Final = "ArmoniK for Kubernetes, its own worker"
 TIMEOUT: Final = 400.0
 """Seconds that anything may take."""
 
@@ -23,6 +26,8 @@ class ArmoniK:
 
     name = NAME
     slow = False
+    image = IMAGE
+    partition = PARTITION
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -34,11 +39,11 @@ class ArmoniK:
     async def start(self) -> None:
         """Make the partition and a session, and wait for the pods."""
         self._client = await Client.connect(NAMESPACE)
-        template = PodTemplate(spec=WorkerPodSpec(worker=WorkerContainer(image=IMAGE)))
+        template = PodTemplate(spec=WorkerPodSpec(worker=WorkerContainer(image=self.image)))
         spec = PartitionSpec(pod_reserved=self.workers, pod_max=self.workers, template=template)
-        self._partition = await self._client.apply_partition(PARTITION, spec)
+        self._partition = await self._client.apply_partition(self.partition, spec)
         self._session = await self._client.create_session(
-            partitions=[PARTITION], ttl_seconds_after_finished=3_600
+            partitions=[self.partition], ttl_seconds_after_finished=3_600
         )
         await self._partition.wait(TIMEOUT)
         await self._session.ready(TIMEOUT)
@@ -51,7 +56,7 @@ class ArmoniK:
 
     async def one(self, work: Work) -> None:
         """A Task of one element."""
-        task = await self._session.submit(data(work.payload), options=_options(work))
+        task = await self._session.submit(data(work.payload), options=self._options(work))
         await task.result(timeout=TIMEOUT)
 
     async def many(self, count: int, work: Work) -> None:
@@ -72,8 +77,20 @@ class ArmoniK:
 
     async def _submit(self, count: int, work: Work) -> TaskHandle:
         if work.payload:
-            return await self._session.submit(items=[data(work.payload)] * count, options=_options(work))
-        return await self._session.submit(b"", count=count, options=_options(work))
+            return await self._session.submit(items=[data(work.payload)] * count, options=self._options(work))
+        return await self._session.submit(b"", count=count, options=self._options(work))
+
+    def _options(self, work: Work) -> TaskOptions:
+        options = {"ms": f"{work.milliseconds:g}", "bytes": str(work.size)}
+        return TaskOptions(partition=self.partition, options=options)
+
+
+class OwnWorker(ArmoniK):
+    """The same installation; workers of `armonik_sdk.worker`, which take a whole run in one call."""
+
+    name = OWN_NAME
+    image = OWN_IMAGE
+    partition = OWN_PARTITION
 
 
 async def _drain(count: int, results: AsyncIterator[tuple[int, bytes]]) -> None:
@@ -102,7 +119,3 @@ def versions() -> dict[str, str]:
         "kubernetes": json.loads(said.stdout)["serverVersion"]["gitVersion"],
         "images": ", ".join(sorted(images)),
     }
-
-
-def _options(work: Work) -> TaskOptions:
-    return TaskOptions(partition=PARTITION, options={"ms": f"{work.milliseconds:g}", "bytes": str(work.size)})

@@ -84,6 +84,13 @@ def _worker(name: str, folder: str) -> Image:
     return Image(f"worker-{name}", sources, script, "worker", (("WORKER", script),))
 
 
+def _function(name: str, folder: str) -> Image:
+    script = f"{folder}/function.py"
+    sdk = ("__init__.py", "api/__init__.py", "api/runcall.py", "worker")
+    sources = (script, "images/requirements/worker.txt", *(f"sdk/src/armonik_sdk/{part}" for part in sdk))
+    return Image(f"worker-{name}", sources, script, "function", (("FUNCTION", script),))
+
+
 def _server(name: str) -> Image:
     requirements = f"images/requirements/{name}.txt"
     return Image(name, (requirements,), requirements)
@@ -96,6 +103,9 @@ IMAGES = (
     _worker("analyse", "examples/analyse"),
     _worker("lab", "tests/e2e/lab"),
     _worker("bench", "bench/worker"),
+    _function("square", "examples/square"),
+    _function("lab-own", "tests/e2e/function"),
+    _function("bench-own", "bench/function"),
     _python("agent", "armonik_agent"),
     _python("operator", "armonik_operator"),
 )

@@ -1,0 +1,32 @@
+"""A function for the end-to-end tests; options name the element that misbehaves, and how."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from armonik_sdk.worker import Abort, Element
+
+MARKS = Path("/tmp")
+
+
+def function(element: Element) -> bytes:
+    options = element.options
+    if element.index == int(options.get("index", "-1")):
+        misbehave(options["how"], element)
+    return f"{element.index}: {element.payload.decode()}".encode()
+
+
+def misbehave(how: str, element: Element) -> None:
+    """`abort`, `sleep` for ever; `raise` or `kill` its own process at its first execution."""
+    print(f"about to {how}", flush=True)  # noqa: T201 - what is said reaches the log
+    if how == "abort":
+        raise Abort("as it was told")
+    if how == "sleep":
+        time.sleep(3600)
+    mark = MARKS / element.task_id
+    if not mark.exists():
+        mark.touch()
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RuntimeError("as it was told")
