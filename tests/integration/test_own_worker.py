@@ -7,7 +7,8 @@ from agent_bench import Bench, Pod, Pods
 
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec
-from armonik_sdk.api.records import OutcomeKind, RecordKind
+from armonik_sdk.api.names import control_key, pod_key
+from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, RecordKind
 
 pytestmark = pytest.mark.integration
 
@@ -54,3 +55,114 @@ async def test_a_failure_is_told_apart_and_harms_no_neighbour(
     assert (second.kind, second.reason, second.attempts) == (OutcomeKind.ERROR, reason, attempts)
     assert text in second.message
     assert [(o.kind, o.attempts) for o in (first, third)] == [(OutcomeKind.COMPLETED, 1)] * 2
+
+
+async def test_a_failed_element_is_tried_again_and_the_others_are_not(bench: Bench, own: Pod) -> None:
+    given = await elements(bench, "one", "once raise", "three", "once exit", "five")
+    run = await bench.submit("", end=5, elements=given)
+    done = await bench.ended(run)
+    assert {outcome.kind for outcome in done.outcomes} == {OutcomeKind.COMPLETED}
+    assert [outcome.attempts for outcome in done.outcomes] == [1, 2, 1, 2, 1]
+
+
+async def test_inputs_and_outputs_of_any_size_travel(bench: Bench, own: Pod) -> None:
+    large = await bench.store.put(f"ns/{uuid.uuid4()}", b"l" * 100_000)
+    small = await bench.store.put(f"ns/{uuid.uuid4()}", b"small")
+    run = await bench.submit(
+        "",
+        end=2,
+        elements=await elements(bench, "big", "hello"),
+        outputs=("a", "b"),
+        dependencies=("large", "small"),
+        locators={"large": large, "small": small},
+    )
+    done = await bench.ended(run)
+    first, second = done.outcomes
+    assert await bench.store.get(done.ref(first.outputs["a"])) == b"b" * 100_000
+    assert await bench.store.get(done.ref(second.outputs["b"])) == b"hello|" + b"l" * 100_000 + b"small"
+
+
+async def test_an_element_over_its_limit_ends_alone(bench: Bench, own: Pod) -> None:
+    given = await elements(bench, "one", "sleep", "three")
+    run = await bench.submit("", end=3, elements=given, options=TaskOptions(max_duration_seconds=1))
+    done = await bench.ended(run)
+    kinds = [OutcomeKind.COMPLETED, OutcomeKind.TIMEOUT, OutcomeKind.COMPLETED]
+    assert [outcome.kind for outcome in done.outcomes] == kinds
+    assert done.outcomes[1].reason == "MaxDurationExceeded"
+    assert done.epoch == 1
+    assert own.count("fenced_total") == 0
+
+
+async def test_a_cancelled_element_is_stopped_and_the_others_go_on(bench: Bench, own: Pod) -> None:
+    given = await elements(bench, "hold it", "two", "three")
+    run = await bench.submit("", end=3, elements=given)
+    await own.worker.holds("it")
+    head = await bench.reached(run, RecordKind.DISPATCHED)
+    note = {"record_id": uuid.uuid4().hex, "kind": RecordKind.CANCEL_REQUESTED, "cancel": "0,2"}
+    await bench.journal.append(run, head.record.model_copy(update=note), head.sequence)
+    told = Control(state=DesiredState.RUNNING, generation=2)
+    await bench.control.put(control_key("ns", run.task), told)
+    done = await bench.ended(run)
+    kinds = [OutcomeKind.CANCELLED, OutcomeKind.COMPLETED, OutcomeKind.CANCELLED]
+    assert [outcome.kind for outcome in done.outcomes] == kinds
+    assert done.epoch == 1  # the worker goes on, and so does the run
+
+
+async def test_a_cancelled_session_ends_what_runs_and_the_worker_takes_the_next(
+    bench: Bench, own: Pod
+) -> None:
+    run = await bench.submit("hold it", end=3)
+    await own.worker.holds("it")
+    await bench.want(run, DesiredState.CANCELLED)
+    done = await bench.ended(run)
+    assert {outcome.kind for outcome in done.outcomes} == {OutcomeKind.CANCELLED}
+    after = await bench.ended(await bench.submit("hello"))
+    assert (after.epoch, after.outcomes[0].kind) == (1, OutcomeKind.COMPLETED)
+
+
+async def test_a_worker_that_ends_is_charged_to_nobody_and_the_rest_goes_on(bench: Bench, own: Pod) -> None:
+    given = await elements(bench, "one", "hold it", "three")
+    run = await bench.submit("", end=3, elements=given)
+    await own.worker.holds("it")
+    own.worker.end(kill=True)
+    own.worker.let("it", "let")
+    own.worker.start()
+    done = await bench.ended(run)
+    assert [(o.kind, o.attempts) for o in done.outcomes] == [(OutcomeKind.COMPLETED, 1)] * 3
+    assert await bench.store.get(done.ref(done.outcomes[1].outputs["result"])) == b"let"
+
+
+async def test_a_run_taken_over_after_a_death_goes_on_with_care(bench: Bench, own: Pod) -> None:
+    await bench.control.put(pod_key("ns", "dead"), Control(state=DesiredState.GONE))
+    owner = Owner(pod="dead", process="x")
+    taken = {"kind": RecordKind.DISPATCHED, "owner": owner, "epoch": 1}
+    given = await elements(bench, "one", "once exit", "three")
+    run = await bench.submit("", end=3, elements=given, head=taken)
+    done = await bench.ended(run)
+    assert [(o.kind, o.attempts) for o in done.outcomes] == [
+        (OutcomeKind.COMPLETED, 1),
+        (OutcomeKind.COMPLETED, 2),
+        (OutcomeKind.COMPLETED, 1),
+    ]
+    # Submitted, the death's, Dispatched, one before each of four executions, the last.
+    assert await bench.records(run) >= 8
+
+
+async def test_a_drained_agent_takes_back_what_has_not_begun(bench: Bench, pods: Pods, own: Pod) -> None:
+    given = await elements(bench, "one", "hold it", "three", "four")
+    run = await bench.submit("", end=4, elements=given)
+    await own.worker.holds("it")
+    own.drain.begin()
+    own.worker.let("it", "let")
+    head = await bench.reached(run, RecordKind.RELEASED)
+    assert head.record.remaining == (2, 3)
+    assert head.record.attempts == ()
+
+
+async def test_what_an_element_says_reaches_the_log_with_its_task(bench: Bench, own: Pod) -> None:
+    run = await bench.submit("hello", end=3)
+    await bench.ended(run)
+    said = (own.folder / "worker.log").read_text().splitlines()
+    assert [line for line in said if line.startswith("[")] == [
+        f"[{run.task}.{index}] element {index}" for index in range(3)
+    ]

@@ -1,0 +1,83 @@
+"""A worker of our own library on the real cluster: whole runs, and elements that misbehave in them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from release import Object, apply, finished, fresh_namespace, kubectl, lab_partition, objects, session, task
+
+from armonik_sdk.client import Client
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[str]:
+    with fresh_namespace("own-worker", wait=False) as name:
+        partition = lab_partition(name, "own", pods=2)
+        worker = partition["spec"]["template"]["spec"]["worker"]
+        worker["image"] = worker["image"].replace("worker-lab", "worker-lab-own")
+        apply(partition)
+        apply(session(name, "work", "own"))
+        yield name
+
+
+def submit(namespace: str, name: str, count: int, options: dict[str, Any] | None = None, **words: str) -> None:
+    """A Task of many elements with one payload; words are the function's."""
+    payload = {"inline": base64.b64encode(b"same").decode(), "encoding": "base64"}
+    apply(task(namespace, name, "work", count=count, payload=payload, options=(options or {}) | {"options": words}))
+
+
+def pods(namespace: str) -> dict[str, int]:
+    """UIDs of the pods, with how often their containers began again."""
+    found: list[Object] = objects("pods", "--namespace", namespace, "--selector", "armonik.io/partition=own")
+    return {
+        pod["metadata"]["uid"]: sum(
+            status["restartCount"]
+            for kind in ("containerStatuses", "initContainerStatuses")
+            for status in pod["status"].get(kind, [])
+        )
+        for pod in found
+    }
+
+
+async def test_every_result_of_two_thousand_elements_is_right(namespace: str) -> None:
+    async with await Client.connect(namespace) as client:
+        work = await client.session("work")
+        handle = await work.submit(b"same", count=2000)
+        found = {index: data async for index, data in handle.results(timeout=240)}
+    assert found == {index: f"{index}: same".encode() for index in range(2000)}
+
+
+@pytest.mark.parametrize(
+    ("how", "counts"),
+    [
+        ("kill", {"completed": 200}),
+        ("raise", {"completed": 200}),
+        ("abort", {"completed": 199, "error": 1}),
+        ("sleep", {"completed": 199, "timeout": 1}),
+    ],
+)
+def test_an_element_that_misbehaves_harms_no_other_and_no_pod(
+    namespace: str, how: str, counts: dict[str, int]
+) -> None:
+    submit(namespace, f"one-{how}", 1)
+    finished(namespace, f"one-{how}")
+    before = pods(namespace)
+    submit(namespace, how, 200, {"maxDurationSeconds": 2}, index="150", how=how)
+    ended = finished(namespace, how)
+    told = {name: number for name, number in ended["status"]["elements"].items() if number and name in ALL}
+    assert told == counts
+    assert pods(namespace) == before
+    uid = ended["metadata"]["uid"]
+    logs = kubectl(
+        "logs", "--namespace", namespace, "--selector", "armonik.io/partition=own", "--container", "worker",
+        "--tail=-1",
+    )  # fmt: skip
+    assert f"[{uid}.150] about to {how}" in logs
+
+
+ALL = ("completed", "error", "timeout", "cancelled", "aborted")
