@@ -13,6 +13,8 @@ from armonik_sdk.dataplane.errors import StoreUnavailable
 
 COMMIT_SECONDS = 1.0
 COMMIT_BYTES = 64 * 1024
+COMMIT_OUTCOMES = 100
+"""Outcomes in the head above which commits become rarer in proportion: each repeats all of them."""
 BUFFER_BYTES = 1024 * 1024
 """Outputs in memory above which the next pack goes up even while a commit is under way."""
 
@@ -51,7 +53,9 @@ class Buffer:
             await self.settle()
         if not self._since:
             return
-        due = time.monotonic() - self._since >= COMMIT_SECONDS or self._bytes >= COMMIT_BYTES
+        rarer = max(1.0, len(self._committer.head.outcomes) / COMMIT_OUTCOMES)
+        since = time.monotonic() - self._since
+        due = since >= COMMIT_SECONDS * rarer or self._bytes >= COMMIT_BYTES * rarer
         if due and self._commit is None and self._site.connection.present.is_set():
             self._commit = asyncio.create_task(self._append(progressed))
         elif self._bytes >= BUFFER_BYTES:

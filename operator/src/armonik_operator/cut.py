@@ -2,8 +2,8 @@
 
 from armonik_sdk.api.ranges import Ranges, Span
 
-MAX_RUN = 100
-"""Most elements of one run."""
+MAX_RUN = 500
+"""Most elements of one run. Each run costs about six writes that are synced to disk, however long it is."""
 ROUNDS = 8
 """Runs that each slot shall get, so that slots end together."""
 

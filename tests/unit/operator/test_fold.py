@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.cut import cut, run_size
+from armonik_operator.cut import MAX_RUN, cut, run_size
 from armonik_operator.fold import TaskFold
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Record, RecordKind
@@ -82,7 +82,7 @@ def test_runs_cover_exactly_what_belongs_to_none(total: int, taken: list[tuple[i
     submitted = Ranges.of((a, min(a + n, total)) for a, n in taken if a < total)
     size = run_size(total, pods, 2)
     runs = cut(total, submitted, size, 10_000)
-    assert 1 <= size <= 100
+    assert 1 <= size <= MAX_RUN
     assert all(0 < end - start <= size for start, end in runs)
     assert sum(end - start for start, end in runs) + len(submitted) == total
     assert Ranges.of(runs) == submitted.complement(total)
