@@ -65,7 +65,7 @@ test-simulation: venv ## A whole installation in virtual time, against an advers
 .PHONY: soak
 soak: venv ## The simulation for long: SOAK_EXAMPLES histories of SOAK_STEPS steps
 	@$(call STAGE,soak)
-	ARMONIK_SIMULATION_LOSSES=1 ARMONIK_SIMULATION_EXAMPLES=$(SOAK_EXAMPLES) ARMONIK_SIMULATION_STEPS=$(SOAK_STEPS) \
+	ARMONIK_SIMULATION_EXAMPLES=$(SOAK_EXAMPLES) ARMONIK_SIMULATION_STEPS=$(SOAK_STEPS) \
 	  $(BIN)/python -m pytest -q tests/simulation --timeout 0 $(PYTEST_ARGS)
 
 .PHONY: test-integration
