@@ -28,8 +28,9 @@ pytestmark = pytest.mark.integration
 class AgentProcess:
     """`python -m armonik_agent`, as the pod starts it, with a worker beside it."""
 
-    def __init__(self, folder: Path, credentials: Credentials) -> None:
-        self.worker, self._port = WorkerProcess(folder), free_port()
+    def __init__(self, folder: Path, credentials: Credentials, script: str = "agent_worker.py") -> None:
+        self.worker, self._port = WorkerProcess(folder, script), free_port()
+        self.uid = str(uuid.uuid4())
         secret = folder / "credentials"
         secret.mkdir()
         for field in fields(credentials):
@@ -37,7 +38,7 @@ class AgentProcess:
             text = str(value).lower() if isinstance(value, bool) else value
             (secret / field.name.replace("_", "-")).write_text(text)
         self._environ = {
-            "POD_UID": str(uuid.uuid4()),
+            "POD_UID": self.uid,
             "POD_NAME": "pod-0",
             "POD_NAMESPACE": "ns",
             "ARMONIK_PARTITION": "p",

@@ -1,14 +1,19 @@
 """Our own worker, which takes a whole run in one call, beside the agent, on real servers."""
 
 import uuid
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from agent_bench import Bench, Pod, Pods
+from test_agent_down import AgentProcess
 
+from armonik_agent.runcalls import RunCalls
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec
 from armonik_sdk.api.names import control_key, pod_key
 from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, RecordKind
+from armonik_sdk.dataplane.connect import Credentials
 
 pytestmark = pytest.mark.integration
 
@@ -148,6 +153,26 @@ async def test_a_run_taken_over_after_a_death_goes_on_with_care(bench: Bench, ow
     assert await bench.records(run) >= 8
 
 
+async def test_the_run_of_an_agent_that_was_killed_goes_on_at_another(
+    bench: Bench, pods: Pods, folder: Path, credentials: Credentials
+) -> None:
+    given = await elements(bench, "one", "two", "hold it", "four")
+    agent = AgentProcess(folder, replace(credentials, nats_user="agent"), "agent_function.py")
+    agent.worker.start()
+    agent.start()
+    try:
+        run = await bench.submit("", end=4, elements=given)
+        await agent.worker.holds("it")
+    finally:
+        agent.end()
+    await bench.control.put(pod_key("ns", agent.uid), Control(state=DesiredState.GONE))
+    other = pods.start(script="agent_function.py")
+    other.worker.let("it", "let")
+    done = await bench.ended(run)
+    assert [(o.kind, o.attempts) for o in done.outcomes] == [(OutcomeKind.COMPLETED, 1)] * 4
+    assert done.epoch == 2
+
+
 async def test_a_drained_agent_takes_back_what_has_not_begun(bench: Bench, pods: Pods, own: Pod) -> None:
     given = await elements(bench, "one", "hold it", "three", "four")
     run = await bench.submit("", end=4, elements=given)
@@ -166,3 +191,26 @@ async def test_what_an_element_says_reaches_the_log_with_its_task(bench: Bench, 
     assert [line for line in said if line.startswith("[")] == [
         f"[{run.task}.{index}] element {index}" for index in range(3)
     ]
+
+
+async def test_it_works_element_by_element_for_an_agent_that_knows_no_runs(
+    bench: Bench, own: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ArmoniK's own agent calls it."""
+
+    async def no(_: RunCalls) -> bool:
+        return False
+
+    monkeypatch.setattr(RunCalls, "served", no)
+    given = await elements(bench, "one", "error", "once exit", "big")
+    run = await bench.submit("", end=4, elements=given, outputs=("a",))
+    done = await bench.ended(run)
+    assert [(o.kind, o.attempts) for o in done.outcomes] == [
+        (OutcomeKind.COMPLETED, 1),
+        (OutcomeKind.ERROR, 1),
+        (OutcomeKind.COMPLETED, 2),
+        (OutcomeKind.COMPLETED, 1),
+    ]
+    assert done.outcomes[1].message == "refused by the worker"
+    assert await bench.store.get(done.ref(done.outcomes[0].outputs["a"])) == b"one|"
+    assert await bench.store.get(done.ref(done.outcomes[3].outputs["a"])) == b"b" * 100_000
