@@ -91,6 +91,11 @@ bench-smoke: install ## Whether the benchmarks work, in a few minutes
 	@$(REACH)
 	$(BIN)/python -m bench --smoke --repetitions 2 $(BENCH_ARGS)
 
+.PHONY: bench-growth
+bench-growth: install ## What an element costs from 1,000 to 1,000,000 of them, and with 1 to 8 pods
+	@$(REACH)
+	$(BIN)/python -m bench.growth $(BENCH_ARGS)
+
 .PHONY: bench-page
 bench-page: venv ## Put the results of the last `make bench` into docs/performance.md
 	@$(BIN)/python -m bench.page

@@ -1,4 +1,4 @@
-"""CPU time that components have used: pods from their control groups, other processes from /proc."""
+"""CPU time and memory of components: pods from their control groups, other processes from /proc."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _PROGRAMS: Final = {"kube-apiserver": "apiserver", "etcd": "etcd"}
 
 
@@ -32,6 +33,15 @@ class ClusterCpu:
             if (stat := _stat(pid)) is not None:
                 found[component] = stat[1]
         return found
+
+    def memory(self) -> dict[str, float]:
+        """MiB that the processes of each component hold now, without what the system caches of files."""
+        pids = {component: list(map(_members, files)) for component, files in self._files.items()}
+        pids |= {component: [[pid]] for component, pid in self._programs.items()}
+        return {
+            component: sum(_resident(pid) for group in groups for pid in group)
+            for component, groups in pids.items()
+        }
 
 
 def containers(pods: Iterable[Mapping[str, Any]], partition: str) -> list[tuple[str, str]]:
@@ -91,6 +101,21 @@ def _used(file: Path) -> float:
     if file.name == "cpuacct.usage":
         return int(text) / 1e9
     return int(dict(line.split() for line in text.splitlines())["usage_usec"]) / 1e6
+
+
+def _members(file: Path) -> list[int]:
+    """Processes of the control group that a file of it belongs to."""
+    try:
+        return [int(line) for line in file.with_name("cgroup.procs").read_text().split()]
+    except OSError:
+        return []  # it has gone
+
+
+def _resident(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+    except OSError:
+        return 0.0  # it has ended
 
 
 def _programs() -> dict[str, int]:

@@ -10,15 +10,18 @@ from armonik_sdk.api.kinds import PartitionSpec, PodTemplate, WorkerContainer, W
 from armonik_sdk.client import Client, PartitionHandle, SessionHandle, TaskHandle, TaskOptions
 from bench.workloads import Work, data
 
-IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", "localhost/armonik-worker-bench:dev")
-OWN_IMAGE: Final = os.environ.get("ARMONIK_BENCH_OWN_IMAGE", "localhost/armonik-worker-bench-own:dev")
+REGISTRY: Final = os.environ.get("ARMONIK_IMAGE_REGISTRY") or "localhost"
+IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", f"{REGISTRY}/armonik-worker-bench:dev")
+OWN_IMAGE: Final = os.environ.get("ARMONIK_BENCH_OWN_IMAGE", f"{REGISTRY}/armonik-worker-bench-own:dev")
 NAMESPACE: Final = os.environ.get("ARMONIK_BENCH_NAMESPACE", "default")
 PARTITION: Final = "bench"
 OWN_PARTITION: Final = "bench-own"
 NAME: Final = "ArmoniK for Kubernetes"
 OWN_NAME: Final = "ArmoniK for Kubernetes, its own worker"
 TIMEOUT: Final = 400.0
-"""Seconds that anything may take."""
+"""Seconds that anything may take, but for work of very many elements."""
+SLOWEST: Final = 500
+"""Elements a second below which that is given up, too."""
 
 
 class ArmoniK:
@@ -61,7 +64,8 @@ class ArmoniK:
 
     async def many(self, count: int, work: Work) -> None:
         """One Task of many elements."""
-        await _drain(count, (await self._submit(count, work)).results(timeout=TIMEOUT))
+        timeout = TIMEOUT + count / SLOWEST
+        await _drain(count, (await self._submit(count, work)).results(timeout=timeout))
 
     async def fill(self, count: int, work: Work) -> None:
         """One Task of many elements, until it has finished."""

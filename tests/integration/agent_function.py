@@ -27,6 +27,8 @@ def function(element: Element) -> bytes | dict[str, bytes]:
         case ["break"]:
             os.kill(os.getppid(), signal.SIGKILL)  # the process that copies this one: the whole worker ends
             time.sleep(60)
+        case ["doze"]:
+            time.sleep(0.05)
         case ["sleep"]:
             time.sleep(4)
         case ["hold", name]:

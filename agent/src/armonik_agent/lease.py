@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from armonik_agent.stopping import stop
 from armonik_agent.transitions import Cause
 from armonik_sdk.api.messages import Answer, Ask
 from armonik_sdk.api.names import RunId, ask_subject, pod_key
@@ -40,8 +41,7 @@ class Renewal:
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop(self._task)
 
     @property
     def lapsed(self) -> bool:

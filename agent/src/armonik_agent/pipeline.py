@@ -26,6 +26,7 @@ from armonik_agent.pull import UNKNOWN_DELAY, Action, decide
 from armonik_agent.run import RunWork
 from armonik_agent.site import Site
 from armonik_agent.slots import START_SECONDS, Place, Slots, either
+from armonik_agent.stopping import stop
 from armonik_agent.transitions import Cause, cancelled, dispatched, paused
 from armonik_agent.wholerun import WholeRun
 from armonik_agent.work import STORE_DELAY, Work
@@ -101,8 +102,7 @@ class Pipeline:
                     self._open = False
                     await puller.close()
             finally:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+                await stop(watching)
 
     async def _watch_bands(self, puller: Puller, news: asyncio.Event) -> None:
         while True:

@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Coroutine
 
+import nats.errors
 from nats.aio.client import Client
 
 from armonik_agent.clock import ServerClock
@@ -18,6 +19,7 @@ from armonik_agent.results import Results
 from armonik_agent.settings import Settings
 from armonik_agent.site import Connection, Drain, Site
 from armonik_agent.slots import either
+from armonik_agent.stopping import stop
 from armonik_agent.worker import Worker
 from armonik_agent.worker_api import AgentService
 from armonik_sdk.api.names import CONTROL, DRAINED, pod_key
@@ -93,9 +95,9 @@ async def serve(
             if drain.limited.is_set():
                 break
             await either(drain.limited, seconds=DRAINED_SECONDS)
-        await client.flush()
+        await _flush(client)
     finally:
-        watcher.cancel()
+        await stop(watcher)
         await server.stop(grace=1.0)
         await worker.close()
         await http.cleanup()
@@ -113,6 +115,14 @@ async def _unless_ended(connecting: Coroutine[None, None, Client], drain: Drain)
             tried.cancel()
             await asyncio.gather(tried, return_exceptions=True)
     return None if tried.cancelled() else tried.result()
+
+
+async def _flush(client: Client) -> None:
+    """Let the last words out; without NATS nobody hears them, and that is no reason to end badly."""
+    try:
+        await client.flush()
+    except (OSError, nats.errors.Error) as error:
+        log.info("ended without NATS: %s", error)
 
 
 async def _watch_pod(site: Site) -> None:

@@ -18,6 +18,7 @@ from armonik_agent.lease import Renewal
 from armonik_agent.outputs import Ended
 from armonik_agent.site import Site
 from armonik_agent.slots import Pace, either
+from armonik_agent.stopping import stop
 from armonik_agent.transitions import (
     cancelled,
     charge,
@@ -98,9 +99,7 @@ class Work(ABC):
         except Fenced:
             self._stop = Stop.FENCED
         finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
+            await stop(*watchers)
         if self._stop is Stop.FENCED:
             await self._buffer.drop()
             raise Fenced(f"{self._run.journal} was taken over while it was executed")

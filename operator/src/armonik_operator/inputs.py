@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 KEPT_KEYS = 10_000
 """Objects that are known to be in the store."""
 RIDING_BYTES = 1024
-"""Largest payload that rides in the queue message; a run of 100 such stays below the message's limit."""
+"""Largest payload that rides in the queue message; a message that gets too long goes to an object."""
 KEPT = 256
 """Tasks whose prepared inputs are kept in memory."""
 
