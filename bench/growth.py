@@ -1,7 +1,7 @@
-"""`python -m bench.growth`: what an element costs, and what memory is held, as work and pods grow.
+"""`python -m bench.growth`: what an element costs, and what is held in memory, as work and pods grow.
 
-One Task of no-op elements after the other, with the worker of our own: submitted, and all results collected. CPU
-time and memory of each component are those of bench/cpu.py; memory is looked at every second. Each is run once.
+One Task of no-op elements after the other, with the worker of our own: submitted, and all results collected.
+CPU time and memory of components come from bench/cpu.py; memory is looked at every second. Each is run once.
 """
 
 import argparse

@@ -4,14 +4,41 @@ from armonik_sdk.api.ranges import Ranges, Span
 
 MAX_RUN = 500
 """Most elements of one run. Each run costs about six writes that are synced to disk, however long it is."""
+FIRST_RUN = 20
+"""The same while nobody knows how long an element takes."""
+RUN_SECONDS = 1.0
+"""Work of one run, as far as it can be foreseen: so late may slots end after each other."""
 ROUNDS = 8
 """Runs that each slot shall get, so that slots end together."""
+WINDOW_SECONDS = 30.0
+"""Work that is queued ahead for each slot, as far as it can be foreseen."""
+WINDOW_RUNS = 8
+"""Runs that may be open for each slot at least: some of them may be waiting for a retry."""
+MAX_WINDOW = 1_000
+"""Most open runs of one Task."""
 
 
-def run_size(total: int, pod_max: int, slots_per_pod: int) -> int:
-    """Elements of one run: small enough that every slot gets some, large enough to be worth a message."""
-    slots = max(1, pod_max * slots_per_pod)
-    return max(1, min(MAX_RUN, -(-total // (ROUNDS * slots))))
+def run_size(total: int, slots: int, pace: float | None) -> int:
+    """Elements of one run: every slot gets some, and none gets more than about `RUN_SECONDS` of work.
+
+    `pace` is how many seconds an element took so far, on average; None while none has ended.
+    """
+    fair = -(-total // (ROUNDS * slots))
+    most = FIRST_RUN if pace is None else MAX_RUN if pace <= 0 else int(min(MAX_RUN, RUN_SECONDS / pace))
+    return max(1, min(fair, most))
+
+
+def window(size: int, slots: int, pace: float | None) -> int:
+    """How many runs of this size may be open: the less that can be foreseen, the fewer.
+
+    What is queued keeps its size, so what is learned later helps only what is not.
+    """
+    least = WINDOW_RUNS * slots
+    if pace is None:
+        return min(MAX_WINDOW, least)
+    if pace <= 0:
+        return MAX_WINDOW
+    return int(min(MAX_WINDOW, max(least, slots * WINDOW_SECONDS / (size * pace))))
 
 
 def cut(total: int, submitted: Ranges, size: int, limit: int) -> list[Span]:

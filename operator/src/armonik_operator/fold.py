@@ -81,6 +81,13 @@ class TaskFold:
         self._starts: list[int] = []
         self._running = 0
         self._queued = 0
+        self._timed = 0
+        self._seconds = 0.0
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds that an element took on average, of those that completed; None while none has."""
+        return self._seconds / self._timed if self._timed else None
 
     @property
     def outcomes(self) -> dict[OutcomeKind, Ranges]:
@@ -151,6 +158,9 @@ class TaskFold:
         for outcome in fresh.values():
             self._end(outcome.kind, [(outcome.index, outcome.index + 1)])
             self.delegated.update(outcome.delegated)
+            if outcome.kind is OutcomeKind.COMPLETED:
+                self._timed += 1
+                self._seconds += outcome.seconds
         for span in _implied_cancelled(record).spans:
             self._end(OutcomeKind.CANCELLED, self._ended.gaps(*span))
         self._keep_failures(fresh)

@@ -5,7 +5,16 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.cut import MAX_RUN, cut, run_size
+from armonik_operator.cut import (
+    MAX_RUN,
+    MAX_WINDOW,
+    RUN_SECONDS,
+    WINDOW_RUNS,
+    WINDOW_SECONDS,
+    cut,
+    run_size,
+    window,
+)
 from armonik_operator.fold import TaskFold
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Record, RecordKind
@@ -73,14 +82,47 @@ def test_a_cancelled_run_cancels_what_had_not_ended() -> None:
     assert fold.finished(5000)
 
 
+PACES = st.none() | st.just(0.0) | st.floats(1e-7, 1e5)
+"""Seconds that an element takes, as far as they are known."""
+
+
+@given(total=st.integers(1, 1_000_000), slots=st.integers(1, 1000), pace=PACES)
+def test_runs_are_cut_to_the_work_that_can_be_foreseen(total: int, slots: int, pace: float | None) -> None:
+    size = run_size(total, slots, pace)
+    runs = window(size, slots, pace)
+    assert 1 <= runs <= MAX_WINDOW
+    if pace:
+        assert size == 1 or size * pace <= RUN_SECONDS * 1.001
+        ahead = runs * size * pace / slots
+        assert ahead <= max(WINDOW_SECONDS, size * pace * WINDOW_RUNS) * 1.001
+        assert runs == MAX_WINDOW or runs >= slots * WINDOW_RUNS
+
+
+def test_the_pace_is_that_of_what_completed() -> None:
+    fold = TaskFold()
+    assert fold.pace is None
+    outcomes = (
+        Outcome(index=0, kind=OutcomeKind.COMPLETED, seconds=1.0),
+        Outcome(index=1, kind=OutcomeKind.COMPLETED, seconds=3.0),
+        Outcome(index=2, kind=OutcomeKind.TIMEOUT, seconds=60.0),
+    )
+    record = Record(record_id="p", kind=RecordKind.PROGRESS, start=0, end=5, n=1, outcomes=outcomes)
+    fold.add(record, 1, NOW)
+    fold.add(record, 2, NOW)
+    assert fold.pace == 2.0
+
+
 @given(
     total=st.integers(1, 3000),
     taken=st.lists(st.tuples(st.integers(0, 2999), st.integers(1, 50))),
-    pods=st.integers(0, 50),
+    slots=st.integers(1, 100),
+    pace=PACES,
 )
-def test_runs_cover_exactly_what_belongs_to_none(total: int, taken: list[tuple[int, int]], pods: int) -> None:
+def test_runs_cover_exactly_what_belongs_to_none(
+    total: int, taken: list[tuple[int, int]], slots: int, pace: float | None
+) -> None:
     submitted = Ranges.of((a, min(a + n, total)) for a, n in taken if a < total)
-    size = run_size(total, pods, 2)
+    size = run_size(total, slots, pace)
     runs = cut(total, submitted, size, 10_000)
     assert 1 <= size <= MAX_RUN
     assert all(0 < end - start <= size for start, end in runs)

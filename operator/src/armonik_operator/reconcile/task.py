@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
-from armonik_operator.cut import cut, run_size
+from armonik_operator.cut import cut, run_size, window
 from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.reconcile.cancel import BY_REQUEST
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, Reason
@@ -24,8 +24,6 @@ from armonik_sdk.api.records import RecordKind
 
 PATIENCE = 2.0
 """Seconds that a missing reference is waited for before a condition says so."""
-WINDOW = 1_000
-"""Most open runs of one Task."""
 
 
 class DependencyState(StrEnum):
@@ -158,8 +156,9 @@ def _forward(
         if needs.state is DependencyState.ABORTED and index not in taken
     )
     assert partition is not None
-    size = run_size(total, partition.spec.pod_max, partition.spec.slots_per_pod)
-    room = max(0, WINDOW - len(fold.open_runs))
+    slots = max(1, partition.spec.pod_max * partition.spec.slots_per_pod)
+    size = run_size(total, slots, fold.pace)
+    room = max(0, window(size, slots, fold.pace) - len(fold.open_runs))
     held = taken | Ranges.indexes(readiness.elements)
     submit = tuple(cut(total, held, size, room)) if room else ()
     return replace(made, refusal=refusal, abort=abort, submit=submit, resume=resume)
