@@ -17,7 +17,7 @@ from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 log = logging.getLogger(__name__)
 
 KEPT_ENTRIES = 50_000
-KEPT_RUNS = 1_000
+KEPT_OUTCOMES = 20_000
 FRESH = 5.0
 """Seconds for which a result that may still change is believed without asking again."""
 _CAS_ATTEMPTS = 20
@@ -69,6 +69,7 @@ class ResultBook:
         self._changed = changed
         self._entries: OrderedDict[ResultName, tuple[ResultEntry | None, float]] = OrderedDict()
         self._runs: OrderedDict[str, tuple[RunResults, int]] = OrderedDict()
+        self._outcomes = 0
 
     async def entry(self, name: ResultName) -> ResultEntry | None:
         """The entry of a result; one that may still change is at most some seconds old."""
@@ -176,11 +177,17 @@ class ResultBook:
         return entry
 
     def _keep_run(self, key: str, results: RunResults, revision: int) -> RunResults:
+        """Runs differ in length by the hundreds, so what is kept in memory is bounded by their outcomes."""
+        before = self._runs.pop(key, None)
         self._runs[key] = (results, revision)
-        self._runs.move_to_end(key)
-        if len(self._runs) > KEPT_RUNS:
-            self._runs.popitem(last=False)
+        self._outcomes += _weight(results) - (_weight(before[0]) if before is not None else 0)
+        while self._outcomes > KEPT_OUTCOMES and len(self._runs) > 1:
+            self._outcomes -= _weight(self._runs.popitem(last=False)[1][0])
         return results
+
+
+def _weight(results: RunResults) -> int:
+    return max(1, len(results.outcomes))
 
 
 def _final(entry: ResultEntry | None) -> bool:
