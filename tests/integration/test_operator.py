@@ -17,6 +17,7 @@ from operator_process import (
 )
 
 from armonik_operator.adapters.kube import LEASES, PARTITIONS, PODS, SESSIONS, TASKS, Kube
+from armonik_operator.cut import FIRST_RUN
 from armonik_sdk.api.names import RESULTS, RunId, queue_of_task
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Attempt, RecordKind, RunResults
@@ -109,7 +110,7 @@ async def test_a_high_priority_goes_before_a_long_queue(
     await kube.create(TASKS, manifest("Task", "item", session="demo", items=items), namespace)
     await until(kube, TASKS, "item", namespace, lambda o: o.get("status", {}).get("phase") == "Submitted")
     taken = [(m.task_name, m.start) for m in [await agent.compute() for _ in range(4)]]
-    assert taken == [("high", 0), ("item", 1), ("middle", 0), ("long", 50)]
+    assert taken == [("high", 0), ("item", 1), ("middle", 0), ("long", FIRST_RUN)]
 
 
 def cancelled_of(task: dict[str, Any]) -> str:
