@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from bench.cpu import ClusterCpu
+from bench.run import used
 from bench.systems.armonik import OwnWorker
 from bench.workloads import Work
 
@@ -24,21 +25,16 @@ WARM = 1_000
 async def grow(counts: Sequence[int], workers: int) -> None:
     """Print what each count costs an element, and the memory of its two halves in time."""
     async with _Installation(workers) as system:
+        cluster = ClusterCpu(system.partition)
         for count in counts:
-            cpu = ClusterCpu(system.partition)
-            before, held, started = cpu.read(), [], time.monotonic()
-            work = asyncio.create_task(system.many(count, Work()))
+            held: list[dict[str, float]] = []
+            work = asyncio.create_task(_measure(system, count))
             while not work.done():
-                held.append(await asyncio.to_thread(cpu.memory))
+                held.append(await asyncio.to_thread(cluster.memory))
                 await asyncio.wait({work}, timeout=1.0)
-            await work
-            seconds, after = time.monotonic() - started, cpu.read()
-            print(
-                f"\n{count} elements, {workers} workers: {count / seconds:.0f} elements/s in {seconds:.1f} s"
-            )
-            row = {name: 1000 * (after[name] - before[name]) / count for name in after if name in before}
-            print("  CPU-ms an element:", _line(row | {"everything": sum(row.values())}, 3))
+            seconds = await work
             half = len(held) // 2
+            print(f"  all of it took {seconds:.1f} s")
             print("  MiB at most, first half: ", _line(_most(held[:half] or held), 0))
             print("  MiB at most, second half:", _line(_most(held[half:]), 0), flush=True)
 
@@ -47,13 +43,19 @@ async def scale(counts: Sequence[int], elements: int) -> None:
     """Print how fast as many elements are with so many pods."""
     for workers in counts:
         async with _Installation(workers) as system:
-            cpu = ClusterCpu(system.partition)
-            before, started = cpu.read(), time.monotonic()
-            await system.many(elements, Work())
-            seconds, after = time.monotonic() - started, cpu.read()
-            row = {name: 1000 * (after[name] - before[name]) / elements for name in after if name in before}
-            print(f"\n{elements} elements, {workers} workers: {elements / seconds:.0f} elements/s")
-            print("  CPU-ms an element:", _line(row | {"everything": sum(row.values())}, 3), flush=True)
+            await _measure(system, elements)
+
+
+async def _measure(system: OwnWorker, count: int) -> float:
+    """Do so many elements, print how fast that was and what one cost; the seconds."""
+    cluster = ClusterCpu(system.partition)
+    before, started = cluster.read(), time.monotonic()
+    await system.many(count, Work())
+    seconds, costs = time.monotonic() - started, used(before, cluster.read())
+    print(f"\n{count} elements, {system.workers} workers: {count / seconds:.0f} elements/s")
+    row = {component: 1000 * cost / count for component, cost in costs.items()}
+    print("  CPU-ms an element:", _line(row, 3), flush=True)
+    return seconds
 
 
 class _Installation:
