@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_ports
 
 from armonik_operator.adapters.kube import Kube
 from armonik_sdk.api.crd import crds
@@ -210,15 +210,6 @@ def kubectl_path() -> str:
     if found is None:
         pytest.fail("kubectl is missing; install it with `make venv`", pytrace=False)
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 @pytest.fixture(scope="session")

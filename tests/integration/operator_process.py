@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from ports import free_port
 from proxy import Proxy
-from servers import free_port
 
 from armonik_operator.adapters.kube import PARTITIONS, SECRETS, SESSIONS, TASKS, Kind, Kube
 from armonik_operator.errors import NotFound

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from servers import free_port
+from ports import free_port
 
 
 class Proxy:

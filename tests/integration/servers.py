@@ -1,7 +1,6 @@
 """Real servers on loopback: nats-server with JetStream, and SeaweedFS's S3."""
 
 import json
-import secrets
 import shutil
 import socket
 import subprocess
@@ -10,17 +9,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
+from ports import free_port, free_ports
 
 from armonik_operator.resources.nats_auth import render_auth_conf
 from armonik_sdk.dataplane.connect import Credentials, connect_nats
 from armonik_sdk.dataplane.topology import ensure
 
 READY_SECONDS = 200
+START_ATTEMPTS = 3
 PASSWORD = "secret"
 """Of all three users, who have the permissions of a real installation."""
 
@@ -30,15 +30,6 @@ def binary(name: str) -> str:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     assert found, f"{name} is missing; it comes with the dependency group 'servers' (make venv)"
     return found
-
-
-def free_port() -> int:
-    """A port that is free now, below those that the kernel gives to connections: these take it meanwhile."""
-    while True:
-        port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):  # taken: try another
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class NatsServer:
@@ -95,8 +86,22 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a SeaweedFS that knows the identity test/test-secret."""
-    folder = tmp_path_factory.mktemp("s3")
-    ports = [free_port() for _ in range(8)]
+    for attempt in range(1, START_ATTEMPTS + 1):
+        folder = tmp_path_factory.mktemp("s3")
+        process, port = _start_s3(folder)
+        try:
+            if _answers(process, port):
+                yield f"127.0.0.1:{port}"
+                return
+        finally:
+            process.kill()  # its data is thrown away; asked to stop it takes its time over it
+            process.wait(timeout=30)
+        log = (folder / "log").read_text()[-2000:]
+        assert attempt < START_ATTEMPTS, f"SeaweedFS did not start: {log}"
+
+
+def _start_s3(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    ports = free_ports(8)
     identity = {
         "name": "test",
         "credentials": [{"accessKey": "test", "secretKey": "test-secret"}],
@@ -112,27 +117,22 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Catalogues on fixed ports, which a second server would fight for.
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    try:
-        _await_s3(ports[0], folder / "log")
-        yield f"127.0.0.1:{ports[0]}"
-    finally:
-        process.kill()  # its data is thrown away; asked to stop it takes its time over it
-        process.wait(timeout=30)
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder), ports[0]
 
 
-def _await_s3(port: int, log: Path) -> None:
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait for its first answer; false when it ended before, as when somebody took one of its ports."""
     deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2).close()
         except urllib.error.HTTPError:
-            return
+            return True
         except OSError:
             time.sleep(0.1)
         else:
-            return
-    raise AssertionError(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
+            return True
+    return False
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from agent_bench import DEADLINE, Bench, Pod, Pods, WorkerProcess, eventually
+from ports import free_port
 from proxy import Proxy
-from servers import NatsServer, free_port
+from servers import NatsServer
 
 from armonik_sdk.api.names import WORKER_DOWN, event_subject
 from armonik_sdk.api.records import OutcomeKind, RecordKind

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from nats.aio.client import Client as NatsClient
-from servers import free_port
+from ports import free_port
 
 from armonik_operator.adapters.kube import SECRETS, TASKS, Kube
 from armonik_sdk.api.const import CLIENT_SECRET

