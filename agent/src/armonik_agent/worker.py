@@ -14,6 +14,7 @@ from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessR
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from armonik_agent.elements import Element
+from armonik_agent.rpc import Channel
 from armonik_agent.runcalls import RunCalls
 from armonik_sdk.api.const import DATA_CHUNK_BYTES
 from armonik_sdk.api.kinds import TaskOptions
@@ -26,6 +27,8 @@ FRESH_SECONDS = 5.0
 """For so long after its last answer a worker is taken to be there."""
 CONDEMNED_SECONDS = 5.0
 """How long a worker that must be replaced is left alone, so that nothing begins on a pod about to go."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of a call that carries no data: an error's text at most."""
 CONFIGURATION = Configuration(data_chunk_max_size=DATA_CHUNK_BYTES)
 Call = Any
 """grpc.aio.UnaryUnaryCall, which is published without types."""
@@ -46,14 +49,16 @@ class Worker:
 
     def __init__(self, socket: Path) -> None:
         self._channel = grpc.aio.insecure_channel(f"unix://{socket}", options=CHANNEL_OPTIONS)
-        self._stub = WorkerStub(self._channel)
+        self._calls = Channel(socket, MAX_ANSWER_BYTES)
+        self._stub = WorkerStub(self._calls)
         self.runs = RunCalls(self._channel)
         self._seen = -math.inf
         self._condemned_until = 0.0
         self._options: tuple[TaskOptions, TaskOptionsMessage] | None = None
 
     async def close(self) -> None:
-        """Close the channel."""
+        """Close the channels."""
+        await self._calls.close()
         await self._channel.close()
 
     def doubt(self) -> None:

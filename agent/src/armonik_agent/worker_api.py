@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
-import grpc.aio
 from armonik.protogen.common import agent_common_pb2 as wire
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentServicer, add_AgentServicer_to_server
@@ -17,6 +16,7 @@ from armonik.protogen.worker.agent_service_pb2_grpc import AgentServicer, add_Ag
 from armonik_agent.elements import Element
 from armonik_agent.folder import Folder, plain_name
 from armonik_agent.results import Results
+from armonik_agent.rpc import Server
 from armonik_sdk.api.kinds import Application, Dependency, ObjectRef, Payload, TaskOptions
 from armonik_sdk.api.kinds.options import merge_options
 from armonik_sdk.api.messages import ManifestItem
@@ -93,13 +93,12 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
         finally:
             del self.executions[execution.token]
 
-    async def serve(self, socket: Path) -> grpc.aio.Server:
+    async def serve(self, socket: Path) -> Server:
         """Listen on a unix socket that any user of the pod may call: the token is the key."""
         await asyncio.to_thread(socket.unlink, missing_ok=True)
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST_BYTES)])
+        server = Server(MAX_REQUEST_BYTES)
         add_AgentServicer_to_server(self, server)
-        server.add_insecure_port(f"unix://{socket}")
-        await server.start()
+        await server.start(socket)
         # The worker has a uid of its own; the volume is this pod's alone.
         await asyncio.to_thread(socket.chmod, 0o777)
         return server

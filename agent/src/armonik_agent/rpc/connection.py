@@ -1,0 +1,256 @@
+"""One HTTP/2 connection, the part that client and server share: frames in, frames out, flow control."""
+
+import asyncio
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import cast
+
+from armonik_agent.rpc import frames
+from armonik_agent.rpc.frames import BrokenConnection, Code, frame, number
+from armonik_agent.rpc.headers import HeaderReader, Headers
+
+GRANT_BYTES = 16 * 1024 * 1024
+"""So much is received before the peer is told that it may send as much again; it may be ahead by 2 GiB."""
+PREFIX_BYTES = 5
+
+
+@dataclass(slots=True)
+class Stream:
+    """One call."""
+
+    number: int
+    window: int
+    """Bytes that we may send."""
+    received: bytearray = field(default_factory=bytearray)
+    headers: Headers | None = None
+    """The first ones."""
+    ended: bool = False
+    """The peer has said all."""
+    pending: memoryview | None = None
+    """What is still to be sent of our message."""
+    after: bytes = b""
+    """Frames to be sent behind it; without any, its last frame ends the stream."""
+
+
+class Connection(asyncio.Protocol, ABC):
+    """What every end of a connection does; `limit`: bytes that a message may have.
+
+    A subclass says what headers, data and resets mean.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, limit: int, settings: dict[int, int], greeting: bytes = b"") -> None:
+        self.limit = limit
+        self._greeting = greeting + frames.settings(
+            {**settings, frames.INITIAL_WINDOW_SIZE: frames.MAX_WINDOW}
+        )
+        self._reader, self._headers = frames.FrameReader(), HeaderReader()
+        self._block: tuple[int, int, bytearray] | None = None
+        self._window = self._initial_window = frames.DEFAULT_WINDOW
+        self._ungranted = 0
+        self.streams: dict[int, Stream] = {}
+
+    @abstractmethod
+    def _on_headers(self, number: int, headers: Headers, ended: bool) -> None:
+        """Headers of a stream, which need not be known."""
+
+    @abstractmethod
+    def _on_data(self, stream: Stream) -> None:
+        """More was received, perhaps the last of it."""
+
+    @abstractmethod
+    def _on_too_long(self, stream: Stream) -> None:
+        """More was received than the limit."""
+
+    @abstractmethod
+    def _on_reset(self, stream: Stream, code: int) -> None:
+        """The peer ended a stream, which is forgotten."""
+
+    @abstractmethod
+    def _on_goaway(self, last: int) -> None:
+        """The peer takes no streams beyond this one."""
+
+    @abstractmethod
+    def _on_lost(self, reason: str) -> None:
+        """Nothing more will be received or sent; it may be told twice."""
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet: settings, and as much room as there can be for the whole connection."""
+        self.transport = cast("asyncio.Transport", transport)
+        room = frames.MAX_WINDOW - frames.DEFAULT_WINDOW
+        self.transport.write(self._greeting + frame(frames.WINDOW_UPDATE, 0, 0, number(room)))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        try:
+            for one in self._reader.read(data):
+                self._take(*one)
+        except BrokenConnection as error:
+            self._on_lost(str(error))
+            last = max(self.streams, default=0)
+            self.transport.write(frame(frames.GOAWAY, 0, 0, number(last) + number(error.code)))
+            self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Nothing more will come."""
+        self._on_lost(str(error) if error is not None else "the connection was closed")
+
+    # Sending.
+
+    def send(self, stream: Stream, before: bytes, message: bytes, after: bytes = b"") -> None:
+        """Send header frames, a message as gRPC prefixes it, and frames behind it, as room there is."""
+        stream.pending = memoryview(b"\x00" + number(len(message)) + message)
+        stream.after = after
+        self.transport.write(before + self._due(stream))
+
+    def reset(self, stream: Stream, code: Code) -> None:
+        """End a stream at once, and forget it."""
+        self.streams.pop(stream.number, None)
+        self.transport.write(frame(frames.RST_STREAM, 0, stream.number, number(code)))
+
+    def _due(self, stream: Stream) -> bytes:
+        """The frames of a stream's message that may be sent now."""
+        parts = []
+        while stream.pending is not None:
+            room = min(self._window, stream.window, frames.MAX_FRAME)
+            if room <= 0:
+                break
+            part, rest = stream.pending[:room], stream.pending[room:]
+            self._window -= len(part)
+            stream.window -= len(part)
+            flags = 0 if rest or stream.after else frames.END_STREAM
+            parts.append(frame(frames.DATA, flags, stream.number, part))
+            stream.pending = rest or None
+            if not rest:
+                parts.append(stream.after)
+        return b"".join(parts)
+
+    def _send_due(self) -> None:
+        for stream in self.streams.values():
+            if stream.pending is not None:
+                self.transport.write(self._due(stream))
+
+    # Receiving.
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if self._block is not None and (kind != frames.CONTINUATION or number != self._block[0]):
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "headers were begun and not ended")
+        if kind == frames.DATA:
+            self._take_data(flags, number, payload)
+        elif kind == frames.HEADERS:
+            if number == 0:
+                raise BrokenConnection(Code.PROTOCOL_ERROR, "HEADERS of no stream")
+            self._block = (number, flags, bytearray(frames.content(flags, payload, kind)))
+            self._end_block(flags)
+        elif kind == frames.CONTINUATION:
+            if self._block is None:
+                raise BrokenConnection(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
+            self._block[2].extend(payload)
+            self._end_block(flags)
+        elif kind == frames.WINDOW_UPDATE:
+            self._grow(number, frames.read_number(payload, "WINDOW_UPDATE") & frames.MAX_WINDOW)
+        elif kind == frames.SETTINGS:
+            self._take_settings(flags, number, payload)
+        elif kind == frames.PING:
+            self._take_ping(flags, number, payload)
+        elif kind == frames.RST_STREAM:
+            code = frames.read_number(payload, "RST_STREAM")
+            stream = self.streams.pop(number, None)
+            if stream is not None:
+                self._on_reset(stream, code)
+        elif kind == frames.GOAWAY:
+            self._on_goaway(frames.read_number(payload[:4], "GOAWAY") & frames.MAX_WINDOW)
+        elif kind == frames.PUSH_PROMISE:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "nobody asked for a push")
+        # PRIORITY is advice, and kinds that we do not know are to be ignored (section 4.1).
+
+    def _end_block(self, flags: int) -> None:
+        if self._block is None or not flags & frames.END_HEADERS:
+            if self._block is not None and len(self._block[2]) > 4 * frames.MAX_FRAME:
+                raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "headers without end")
+            return
+        number, first_flags, block = self._block
+        self._block = None
+        # Read even those of a stream that has ended: later blocks build on them.
+        headers = self._headers.read(bytes(block))
+        self._on_headers(number, headers, bool(first_flags & frames.END_STREAM))
+
+    def _take_data(self, flags: int, number_: int, payload: bytes) -> None:
+        if number_ == 0:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "DATA of no stream")
+        self._ungranted += len(payload)
+        if self._ungranted >= GRANT_BYTES:
+            self.transport.write(frame(frames.WINDOW_UPDATE, 0, 0, number(self._ungranted)))
+            self._ungranted = 0
+        stream = self.streams.get(number_)
+        if stream is not None:  # else it has ended here, and the peer had not heard of that
+            stream.received += frames.content(flags, payload, frames.DATA)
+            stream.ended = bool(flags & frames.END_STREAM)
+            if len(stream.received) > self.limit + PREFIX_BYTES:
+                self._on_too_long(stream)
+            else:
+                self._on_data(stream)
+
+    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number != 0:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "SETTINGS of a stream")
+        if flags & frames.ACK:
+            return
+        for key, value in frames.read_settings(payload):
+            if key == frames.INITIAL_WINDOW_SIZE:
+                if value > frames.MAX_WINDOW:
+                    raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
+                for stream in self.streams.values():
+                    stream.window += value - self._initial_window
+                self._initial_window = value
+        self.transport.write(frame(frames.SETTINGS, frames.ACK, 0))
+        self._send_due()
+
+    def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
+        if number != 0:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "PING of a stream")
+        if len(payload) != 8:
+            raise BrokenConnection(Code.FRAME_SIZE_ERROR, "PING of a broken length")
+        if not flags & frames.ACK:
+            self.transport.write(frame(frames.PING, frames.ACK, 0, payload))
+
+    def _grow(self, number: int, by: int) -> None:
+        stream = self.streams.get(number)
+        if by == 0:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "a window that grows by nothing")
+        if number == 0:
+            self._window += by
+        elif stream is not None:
+            stream.window += by
+        if max(self._window, stream.window if stream is not None else 0) > frames.MAX_WINDOW:
+            raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
+        self._send_due()
+
+    def new_stream(self, number: int) -> Stream:
+        """A stream that begins now."""
+        stream = self.streams[number] = Stream(number, self._initial_window)
+        return stream
+
+
+def message_of(stream: Stream, headers: Headers, limit: int) -> bytes | None:
+    """The one message that a stream has received; None when it is not exactly one, or cannot be read.
+
+    It may be compressed with gzip, which some servers do unasked; unpacked it may have `limit` bytes.
+    """
+    data = memoryview(stream.received)
+    if len(data) < PREFIX_BYTES or int.from_bytes(data[1:PREFIX_BYTES], "big") != len(data) - PREFIX_BYTES:
+        return None
+    if data[0] == 0:
+        return bytes(data[PREFIX_BYTES:])
+    if headers.get("grpc-encoding") != "gzip":
+        return None
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        message = unpacker.decompress(data[PREFIX_BYTES:], limit)
+    except zlib.error:
+        return None
+    return message if unpacker.eof else None

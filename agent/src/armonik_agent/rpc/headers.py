@@ -1,0 +1,61 @@
+"""Header blocks: written without compression, so that they can be kept; read with `hpack`."""
+
+from hpack import Decoder
+from hpack.exceptions import HPACKError
+
+from armonik_agent.rpc.frames import BrokenConnection, Code
+
+MAX_HEADER_BYTES = 64 * 1024
+"""Longest list of headers that is read."""
+KEPT_BLOCKS = 64
+Headers = dict[str, str]
+"""By name, in lower case. Of a repeated name the last value stands: nothing that gRPC repeats is read."""
+
+
+def write(*headers: tuple[str, str]) -> bytes:
+    """A header block of literals, without indexing and without Huffman's code (RFC 7541, 6.2.2)."""
+    return b"".join(b"\x00" + _text(name) + _text(value) for name, value in headers)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    length = len(data)
+    if length < 0x7F:
+        return bytes((length,)) + data
+    prefix, rest = bytearray((0x7F,)), length - 0x7F
+    while rest >= 0x80:
+        prefix.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    prefix.append(rest)
+    return bytes(prefix) + data
+
+
+class HeaderReader:
+    """The headers of one connection's blocks, which must be read in the order in which they came.
+
+    A block that only names entries of the table means the same until another changes the table, and calls
+    repeat such blocks: they are kept.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(max_header_list_size=MAX_HEADER_BYTES)
+        self._known: dict[bytes, Headers] = {}
+
+    def read(self, block: bytes) -> Headers:
+        """The headers of a block.
+
+        Raises:
+            BrokenConnection: it cannot be read, so no later one can.
+        """
+        known = self._known.get(block)
+        if known is not None:
+            return known
+        try:
+            headers = {str(name): str(value) for name, value in self._decoder.decode(block)}
+        except (HPACKError, UnicodeDecodeError) as error:
+            raise BrokenConnection(Code.COMPRESSION_ERROR, f"unreadable headers: {error}") from error
+        if any(byte <= 0x80 or byte == 0xFF for byte in block) or len(self._known) >= KEPT_BLOCKS:
+            self._known.clear()  # the table may be another now
+        else:
+            self._known[block] = headers
+        return headers
