@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from agent_bench import eventually
 
 from armonik_agent.rpc import Channel, Server
 
@@ -236,8 +237,11 @@ async def test_our_client_goes_on_where_a_server_renews_connections(tmp_path: Pa
     assert await call(b"one", timeout=60) == b"one"
     first = channel._connection
     assert first is not None
-    while first.open:
-        await asyncio.sleep(0.05)
+
+    async def closed() -> bool:
+        return not first.open
+
+    await eventually(closed)
     assert await call(b"two", timeout=60) == b"two"
     assert channel._connection is not first
     await channel.close()

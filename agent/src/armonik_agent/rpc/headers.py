@@ -33,12 +33,13 @@ def _text(text: str) -> bytes:
 class HeaderReader:
     """The headers of one connection's blocks, which must be read in the order in which they came.
 
-    A block that only names entries of the table means the same until another changes the table, and calls
-    repeat such blocks: they are kept.
+    A block that leaves the table of headers as it was means the same until another changes that table, and
+    calls repeat such blocks: they are kept.
     """
 
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=MAX_HEADER_BYTES)
+        self._table = self._decoder.header_table.dynamic_entries
         self._known: dict[bytes, Headers] = {}
 
     def read(self, block: bytes) -> Headers:
@@ -50,12 +51,18 @@ class HeaderReader:
         known = self._known.get(block)
         if known is not None:
             return known
+        before, size = self._newest(), len(self._table)
         try:
             headers = {str(name): str(value) for name, value in self._decoder.decode(block)}
         except (HPACKError, UnicodeDecodeError) as error:
             raise BrokenConnection(Code.COMPRESSION_ERROR, f"unreadable headers: {error}") from error
-        if any(byte <= 0x80 or byte == 0xFF for byte in block) or len(self._known) >= KEPT_BLOCKS:
-            self._known.clear()  # the table may be another now
+        changed = self._newest() is not before or len(self._table) != size
+        if changed or len(self._known) >= KEPT_BLOCKS:
+            self._known.clear()
         else:
             self._known[block] = headers
         return headers
+
+    def _newest(self) -> object:
+        """The newest entry itself: an equal one that is added moves the others all the same."""
+        return self._table[0] if self._table else None
