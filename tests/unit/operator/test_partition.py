@@ -202,6 +202,31 @@ def test_the_condition_says_why(pods: list[Pod], seen: Observed, reason: str, wo
     assert word in found.message
 
 
+def test_between_two_crashes_it_is_still_called_crash_looping() -> None:
+    """Until a pod is ready, the spec changes, something else is wrong, or nothing is asked for."""
+    partition, work = make_partition(podReserved=1), replace(SEEN, load=Load(runs=1))
+    crashed = partition_status(
+        partition, [pending("a", **waiting("CrashLoopBackOff", "back-off"))], work, NOW
+    )
+    again = partition.model_copy(update={"status": crashed})
+
+    def says(pods: list[Pod], seen: Observed = work, of: Partition = again) -> tuple[str, str]:
+        (found,) = partition_status(of, pods, seen, NOW).conditions
+        return str(found.reason), found.message
+
+    broken = ("WorkerCrashLooping", "a: worker: back-off")
+    assert says([pending("a")]) == says([pending("b")]) == says([]) == broken
+    assert says([pod("old", "old"), pending("b")]) == broken
+    assert says([pod("b")])[0] == "Serving"
+    assert says([pending("b", **waiting("ErrImagePull"))])[0] == "ImagePullFailed"
+    mended = again.model_copy(update={"metadata": again.metadata.model_copy(update={"generation": 9})})
+    assert says([pending("b")], of=mended)[0] == "Starting"
+    idle = make_partition().model_copy(update={"status": crashed})
+    assert says([], SEEN, idle)[0] == "ScaledToZero"
+    ready = again.model_copy(update={"status": partition_status(again, [pod("b")], work, NOW)})
+    assert says([pending("c")], of=ready)[0] == "Starting"
+
+
 def test_counts_are_those_of_the_living_pods() -> None:
     leaving = pod("c")
     leaving["metadata"]["deletionTimestamp"] = "x"

@@ -14,7 +14,15 @@ from armonik_operator.reconcile import pods as read
 from armonik_operator.reconcile.pods import Pod, uid_of
 from armonik_operator.reconcile.preempt import Concession, Share, kept
 from armonik_sdk.api.const import PARTITION_LABEL, ConditionType, Reason
-from armonik_sdk.api.kinds import Partition, PartitionSpec, PartitionStatus, condition, set_condition
+from armonik_sdk.api.kinds import (
+    Condition,
+    Partition,
+    PartitionSpec,
+    PartitionStatus,
+    condition,
+    find_condition,
+    set_condition,
+)
 
 ROLLING = 4
 """One in so many pods is replaced at a time when the template changes."""
@@ -216,9 +224,12 @@ def _keep(pod: Pod, seen: Observed) -> tuple[bool, bool, float]:
 def partition_status(partition: Partition, pods: list[Pod], seen: Observed, now: datetime) -> PartitionStatus:
     """Counts and the condition Ready."""
     serving = [p for p in pods if read.owned(p, partition) and not read.leaving(p) and not read.ended(p)]
-    ok, reason, message = _verdict(partition.spec, serving, seen)
     generation = partition.metadata.generation
     old = partition.status.conditions if partition.status else []
+    before = find_condition(old, ConditionType.READY)
+    if before is not None and before.observed_generation != generation:
+        before = None  # perhaps of another template
+    ok, reason, message = _verdict(partition.spec, serving, seen, before)
     new = condition(ConditionType.READY, ok, reason, message, generation=generation, now=now)
     return PartitionStatus(
         observed_generation=generation,
@@ -235,7 +246,10 @@ def _way(seen: Observed) -> str:
     return f"its pods give way to those of partition {seen.gives_way.to}, which has a higher priority"
 
 
-def _verdict(spec: PartitionSpec, serving: list[Pod], seen: Observed) -> tuple[bool, Reason, str]:
+def _verdict(
+    spec: PartitionSpec, serving: list[Pod], seen: Observed, before: Condition | None
+) -> tuple[bool, Reason, str]:
+    """Whether it serves, and why; `before` is what its status says of this spec."""
     if seen.refused is not None:
         return False, seen.refused.reason, seen.refused.message
     current = [pod for pod in serving if read.made_from(pod) == seen.wanted_hash]
@@ -251,6 +265,10 @@ def _verdict(spec: PartitionSpec, serving: list[Pod], seen: Observed) -> tuple[b
     if seen.strikes >= LOOPING:
         text = f"{seen.strikes} pods failed soon after their start, one after the other"
         return False, Reason.WORKER_CRASH_LOOPING, text
+    loops = before is not None and before.reason == Reason.WORKER_CRASH_LOOPING
+    if before is not None and loops and wanted_pods(spec, seen.load):
+        # Between two crashes a pod, or the next one, looks as if it only started.
+        return False, Reason.WORKER_CRASH_LOOPING, before.message
     if any(read.ready(pod) for pod in serving):
         return True, Reason.SERVING, "pods of the new template are starting"
     if wanted_pods(spec, seen.load) == 0:
