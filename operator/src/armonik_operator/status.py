@@ -74,6 +74,11 @@ class Shown:
     waiting: Waiting | None = None
     """Why elements do not run yet."""
 
+    @property
+    def back_off(self) -> Waiting | None:
+        """Until when elements wait to be tried again, where that is why they do not run."""
+        return self.waiting if self.waiting is not None and self.waiting.reason is Reason.BACK_OFF else None
+
     def phase(self, fold: TaskFold, total: int) -> TaskPhase:
         """The summary in one word."""
         if fold.finished(total) and not self.blocked:
@@ -139,11 +144,13 @@ def same(status: TaskStatus, old: TaskStatus | None) -> bool:
 
 def _body(status: TaskStatus) -> dict[str, object]:
     body = status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
-    said = [
-        c.model_dump(mode="json", exclude={"message"} if c.type == ConditionType.WAITING else None)
-        for c in status.conditions
-    ]
+    said = [c.model_dump(mode="json", exclude={"message"} if _passes(c) else None) for c in status.conditions]
     return body | {"conditions": said}
+
+
+def _passes(said: Condition) -> bool:
+    """Whether its words change by themselves; those about a back-off hold until its end."""
+    return said.type == ConditionType.WAITING and said.reason != Reason.BACK_OFF
 
 
 _PASSING = (ConditionType.READY, ConditionType.CHILDREN_BLOCKED, ConditionType.WAITING)

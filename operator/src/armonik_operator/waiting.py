@@ -23,6 +23,8 @@ class Waiting:
 
     reason: Reason
     message: str
+    until: float = 0.0
+    """When it ends, in seconds since the epoch; 0 where nobody knows."""
 
 
 def why(
@@ -81,7 +83,8 @@ def _tried_again(fold: TaskFold, now: float) -> Waiting | None:
 
 def _back_off(count: int, until: float) -> Waiting:
     at = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Waiting(Reason.BACK_OFF, f"{_elements(count)} until {at}: executions failed and are tried again")
+    message = f"{_elements(count)} until {at}: executions failed and are tried again"
+    return Waiting(Reason.BACK_OFF, message, until)
 
 
 def _queued(

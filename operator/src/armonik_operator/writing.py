@@ -12,13 +12,14 @@ from armonik_operator.reconcile.task import PATIENCE, Plan
 from armonik_operator.resources.event import About
 from armonik_operator.state import Servers, State
 from armonik_operator.status import Shown, intervals, same, spills, task_status
-from armonik_sdk.api.const import ConditionType
+from armonik_sdk.api.const import ConditionType, Reason
 from armonik_sdk.api.kinds import (
     Partition,
     PartitionStatus,
     Session,
     SessionStatus,
     Task,
+    TaskStatus,
     find_condition,
     is_true,
 )
@@ -34,6 +35,8 @@ INTERVAL = 1.0
 UNIT = 16 * 1024
 SLOW = 60.0
 """Seconds after which a Task of one element that shows something outdated is written once more."""
+WORTH = 2.0
+"""Seconds that a back-off must have left for a Task of one element to tell of it."""
 MENDED = 5.0
 """Seconds after which such a Task shows that what parked it is mended, if it has not ended by then."""
 PROGRESS_RATE = 20.0
@@ -132,8 +135,13 @@ class StatusWriter:
         if task.spec.total == 1:
             if was and not now_is:
                 return max(0.0, MENDED - (now - self._mended.setdefault(uid, now))) or None
-            if shown.phase(fold, 1) == old.phase and was == now_is:
+            told, tells = _back_off(old), shown.back_off
+            if tells is not None and tells.message != told and tells.until - time.time() > WORTH:
+                return self._first.wait(uid, now) or None
+            if shown.phase(fold, 1) == old.phase and was == now_is and not told:
                 return 0.0
+            if told and tells is not None:
+                return SLOW
             return max(0.0, SLOW - (now - last)) or None
         wait = INTERVAL * max(1.0, self._size(task) / UNIT) - (now - last)
         if wait > 0:
@@ -166,6 +174,12 @@ class StatusWriter:
         else:
             if task.metadata.uid in self._state.tasks:
                 self._state.put_task(Task.from_object(written))
+
+
+def _back_off(status: TaskStatus) -> str:
+    """What a status says of a back-off; empty when it says nothing."""
+    said = find_condition(status.conditions, ConditionType.WAITING)
+    return said.message if said is not None and said.reason == Reason.BACK_OFF else ""
 
 
 async def write_status(
