@@ -173,9 +173,9 @@ class Installation(RuleBasedStateMachine):
         if pod := self._pod():
             self.w.run(self.w.kill_pod(pod))
 
-    @rule()
-    def operator_dies(self) -> None:
-        self.w.run(self.w.kill_operator())
+    @rule(away=st.sampled_from([1.0, 1.0, 45.0]))
+    def operator_dies(self, away: float) -> None:
+        self.w.run(self.w.kill_operator(away))
 
     @rule(operator=st.booleans())
     def freeze(self, operator: bool) -> None:

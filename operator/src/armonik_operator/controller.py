@@ -22,6 +22,7 @@ from armonik_operator.folding import FoldLoop
 from armonik_operator.housekeeping import Housekeeper
 from armonik_operator.life import Life
 from armonik_operator.load import Loads, Place
+from armonik_operator.losses import belied
 from armonik_operator.outage import Outage
 from armonik_operator.partitions import PartitionWorker
 from armonik_operator.podevents import PodEvents
@@ -213,6 +214,7 @@ class Controller:
                 group.create_task(fold_loop.run(int(info.state.last_seq)))
                 await fold_loop.caught_up.wait()
                 log.info("the journal is replayed up to %d; working", info.state.last_seq)
+                self._believe_statuses()
                 group.create_task(self._queue.run())
                 group.create_task(self._make_bucket(store))
                 group.create_task(self._sweep_for_ever(client))
@@ -274,10 +276,25 @@ class Controller:
                 outage.error = error
                 await asyncio.sleep(2.0)
             else:
-                self._state.life = Life.of(int(created.timestamp()), last, statuses, self._state.life)
-                for task in list(self._state.tasks.values()):
-                    self._state.put_task(task)
+                self._live(Life.of(int(created.timestamp()), last, statuses, self._state.life))
                 return
+
+    def _believe_statuses(self) -> None:
+        """Before anything of what was read is worked on."""
+        state = self._state
+        for uid, task in state.tasks.items():
+            if belied(task, state.received.get(uid, ()), state.life):
+                log.warning("the journal has lost records that the status of task %s knows", uid)
+                self._live(state.life.after_loss())
+                return
+
+    def _live(self, life: Life) -> None:
+        """Go on with what this life of the journal makes of the statuses."""
+        if self._state.life != life:
+            log.info("life of the journal: %s", life)
+        self._state.life = life
+        for task in list(self._state.tasks.values()):
+            self._state.put_task(task)
 
     async def _statuses(self, kube: Kube) -> list[TaskStatus]:
         spaces = self._settings.spaces

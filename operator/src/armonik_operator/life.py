@@ -1,7 +1,7 @@
 """Lives of the journal: what tells a loss, and what fences the work of before (protocol rule 12). Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from armonik_sdk.api.kinds import TaskStatus
 
@@ -30,6 +30,10 @@ class Life:
         if before is not None and before.created == created:
             lost, epoch = lost or epoch <= before.epoch, max(epoch, before.epoch)
         return cls(created, epoch + 1 if lost else epoch)
+
+    def after_loss(self) -> "Life":
+        """The life after its newest records were lost."""
+        return replace(self, epoch=self.epoch + 1)
 
     @property
     def fence(self) -> int:
