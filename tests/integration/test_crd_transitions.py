@@ -1,27 +1,21 @@
-"""Which changes of good objects the apiserver allows, and with which words it refuses the others."""
+"""Which changes of good objects the apiserver allows, and with which words it refuses the others.
 
-import itertools
+The refused ones stand in the table of bad input, too.
+"""
+
 from typing import Any
 
 import pytest
 from api_requests import Api
+from bad_moves import ALLOWED, PAIRS, VALUES
 from good_manifests import FINISHED, full_task_status
 from manifests import partition, session, task
 
-from armonik_sdk.api.kinds import SessionState, Task
+from armonik_sdk.api.kinds import Task
 
 pytestmark = pytest.mark.integration
 
 # Sessions ----------------------------------------------------------------------------------------------
-
-ALLOWED = {
-    "Running": {"Paused", "Closed", "Cancelled"},
-    "Paused": {"Running", "Closed", "Cancelled"},
-    "Closed": {"Cancelled", "Purged"},
-    "Cancelled": {"Purged"},
-    "Purged": set(),
-}
-PAIRS = list(itertools.product(map(str, SessionState), map(str, SessionState)))
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS, ids=[f"{old} to {new}" for old, new in PAIRS])
@@ -74,16 +68,6 @@ def test_partitions_and_defaults_of_a_session_can_change(api: Api) -> None:
 
 
 # Tasks -------------------------------------------------------------------------------------------------
-
-VALUES: dict[str, tuple[Any, Any]] = {
-    "payload": ({"inline": "1"}, {"inline": "2"}),
-    "count": (2, 3),
-    "items": ([{}], [{}, {}]),
-    "itemsRef": ({"object": "k", "count": 1}, {"object": "k", "count": 2}),
-    "dependsOn": ([{"task": "a"}], [{"task": "b"}]),
-    "outputs": (["a"], ["b"]),
-    "options": ({"priority": 1}, {"priority": 2}),
-}
 
 
 @pytest.mark.parametrize("field", VALUES)

@@ -1,0 +1,249 @@
+"""References that no schema can check: to what is not there, or is not what it is taken for.
+
+The object is accepted, and a condition says what is wrong; most of them end when it is mended.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from manifests import partition, pods, session, task
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An object whose condition must have this reason, and a message with these words."""
+
+    name: str
+    """Of the object, too."""
+    field: str
+    spec: Object
+    """Of a Task, unless `manifest` is there. `UID OF x` stands for the UID of the Task x."""
+    reason: str
+    message: str
+    condition: str = "Ready"
+    kind: str = "Task"
+    beside: tuple[Object, ...] = ()
+    """What is created before it."""
+    stored: dict[str, str] = field(default_factory=dict)
+    """Objects put into the store before it."""
+
+    @property
+    def manifest(self) -> Object:
+        """The object."""
+        if self.kind == "Session":
+            return session(self.spec, self.name)
+        if self.kind == "Partition":
+            return partition(self.spec, self.name)
+        return task(self.spec, self.name)
+
+
+def with_uids(manifest: Object, uids: dict[str, str]) -> Object:
+    """The manifest with the UIDs of Tasks that exist in their places."""
+    text = json.dumps(manifest)
+    for name, uid in uids.items():
+        text = text.replace(f"UID OF {name}", uid)
+    made: Object = json.loads(text)
+    return made
+
+
+def _needs(**dependency: Any) -> Object:
+    return {"dependsOn": [dependency]}
+
+
+TWO = task({"count": 2}, "two")
+"""Two elements that never run, each with the output `result`."""
+ELSEWHERE = session({}, "other"), task({"session": "other"}, "elsewhere")
+NOTHING_SUCH = "does not exist"
+
+_TASKS = [
+    Reference(
+        "no-session",
+        "spec.session",
+        {"session": "nowhere"},
+        "SessionNotFound",
+        "session nowhere does not exist in this namespace; create it",
+    ),
+    Reference(
+        "submission-closed",
+        "spec.session",
+        {"session": "shut"},
+        "SubmissionClosed",
+        "session shut accepts no more tasks; use another",
+        beside=(session({"submission": {"client": "Closed"}}, "shut"),),
+    ),
+    Reference(
+        "session-closed",
+        "spec.session",
+        {"session": "closed"},
+        "Cancelled",
+        "session closed is closed",
+        condition="Finished",
+        beside=(session({"desiredState": "Closed"}, "closed"),),
+    ),
+    Reference(
+        "session-cancelled",
+        "spec.session",
+        {"session": "cancelled"},
+        "Cancelled",
+        "session cancelled is cancelled",
+        condition="Finished",
+        beside=(session({"desiredState": "Cancelled"}, "cancelled"),),
+    ),
+    Reference(
+        "no-partition",
+        "spec.options.partition",
+        {"session": "two-partitions", "options": {"partition": "later"}},
+        "PartitionNotFound",
+        "partition later does not exist in this namespace; create it",
+        beside=(
+            session(
+                {"partitions": ["default", "later"], "taskDefaults": {"partition": "default"}},
+                "two-partitions",
+            ),
+        ),
+    ),
+    Reference(
+        "foreign-partition",
+        "spec.options.partition",
+        {"options": {"partition": "gpu"}},
+        "PartitionNotInSession",
+        "partition gpu is not one of session demo's: default",
+    ),
+    Reference(
+        "no-task",
+        "spec.dependsOn[0].task",
+        _needs(task="nobody"),
+        "DependencyNotFound",
+        "task nobody does not exist in session demo; create it",
+    ),
+    Reference(
+        "no-such-element",
+        "spec.dependsOn[0].index",
+        _needs(task="two", index=2),
+        "DependencyInvalid",
+        "has no element 2, only 0 to 1",
+    ),
+    Reference(
+        "no-such-output",
+        "spec.dependsOn[0].output",
+        _needs(task="two", output="log"),
+        "DependencyInvalid",
+        "has no output log, only result",
+    ),
+    Reference(
+        "task-of-another-session",
+        "spec.dependsOn[0].task",
+        _needs(task="elsewhere"),
+        "DependencyInvalid",
+        "is of session other, not of demo",
+        beside=ELSEWHERE,
+    ),
+    Reference(
+        "no-result",
+        "spec.dependsOn[0].result",
+        _needs(result="no-such"),
+        "DependencyNotFound",
+        "result no-such does not exist in session demo; create it",
+    ),
+    Reference(
+        "result-of-no-element",
+        "spec.dependsOn[0].result",
+        _needs(result="UID OF two.5.result"),
+        "DependencyInvalid",
+        "has no element 5",
+    ),
+    Reference(
+        "no-task-of-an-item",
+        "spec.items[1].dependsOn[0].task",
+        {"items": [{}, _needs(task="nobody")]},
+        "DependencyNotFound",
+        "element 1: task nobody does not exist in session demo; create it",
+    ),
+    Reference(
+        "circle",
+        "spec.dependsOn[0].task",
+        _needs(task="round"),
+        "DependencyCycle",
+        "a circle; cancel or delete one of them",
+        beside=(task(_needs(task="circle"), "round"),),
+    ),
+    Reference(
+        "what-was-cancelled",
+        "spec.dependsOn[0].task",
+        _needs(task="given-up"),
+        "Failed",
+        "element 0 of task given-up ended as Cancelled",
+        condition="Finished",
+        beside=(task({"desiredState": "Cancelled"}, "given-up"),),
+    ),
+    Reference(
+        "no-payload",
+        "spec.payload.object.key",
+        {"payload": {"object": {"key": "inputs/nowhere"}}},
+        "PayloadNotFound",
+        "object inputs/nowhere does not exist in the store; upload it",
+    ),
+    Reference(
+        "no-payload-result",
+        "spec.payload.result",
+        {"payload": {"result": "no-such-payload"}},
+        "DependencyNotFound",
+        "result no-such-payload does not exist in session demo; create it",
+    ),
+    Reference(
+        "no-items",
+        "spec.itemsRef.object",
+        {"itemsRef": {"object": "items/nowhere", "count": 2}},
+        "PayloadNotFound",
+        "object items/nowhere does not exist in the store; upload it",
+    ),
+    Reference(
+        "bad-items",
+        "spec.itemsRef.object",
+        {"itemsRef": {"object": "items/bad", "count": 2}},
+        "PayloadNotFound",
+        "items/bad, line 2: payload.inline:",
+        stored={"items/bad": '{"payload": {"inline": "a"}}\n{"payload": {"inline": 7}}\n'},
+    ),
+    Reference(
+        "few-items",
+        "spec.itemsRef.count",
+        {"itemsRef": {"object": "items/few", "count": 3}},
+        "PayloadNotFound",
+        "items/few",
+        stored={"items/few": "{}\n{}\n"},
+    ),
+]
+_SESSIONS = [
+    Reference(
+        "waits-for-its-partition",
+        "spec.partitions",
+        {"partitions": ["not-yet"]},
+        "PartitionNotFound",
+        "not-yet",
+        kind="Session",
+    ),
+]
+_PARTITIONS = [
+    Reference(
+        "mounts-nothing",
+        "spec.template.spec.worker.volumeMounts[0].name",
+        pods({}, {"volumeMounts": [{"name": "nowhere", "mountPath": "/data"}]})["spec"],
+        "TemplateInvalid",
+        "nowhere",
+        kind="Partition",
+    ),
+    Reference(
+        "asks-beyond-its-limit",
+        "spec.template.spec.worker.resources.requests",
+        pods({}, {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}})["spec"],
+        "TemplateInvalid",
+        "memory limit",
+        kind="Partition",
+    ),
+]
+
+REFERENCES = [*_TASKS, *_SESSIONS, *_PARTITIONS]
