@@ -253,10 +253,11 @@ def test_a_failed_parent_leaves_nothing(here: Space, then: str, reason: str) -> 
     name = f"failed-{then}"
     before = set(here.observe.own_results(_uid(here.get(SESSION, "session.armonik.io"))))
     inventory = set(here.observe.inventory())
-    options = {"maxRetries": 0}
+    options = {"maxRetries": 1}  # nor does an attempt that another follows
     uid = here.submit(name, "subtasks", payload={"inline": "1 2"}, options=options, then=then)
     task, entries = here.end(name)
-    assert task["status"]["failures"][0]["reason"] == reason
+    (failure,) = task["status"]["failures"]
+    assert (failure["reason"], failure["attempt"]) == (reason, 1 if then == "error" else 2)
     assert _children(here, uid) == []
     assert all(not entry.record.children for entry in entries)
     assert set(here.observe.own_results(task["status"]["sessionUid"])) == before

@@ -68,10 +68,10 @@ def test_what_keeps_pods_from_serving_is_told(
     until("it serves", lambda: reason(namespace) == "Serving" and status(namespace)["readyReplicas"] == 1)
     standing = pods(namespace)[0]["metadata"]["uid"]
     change(namespace, changed)
-    # Pods that crash are replaced, and while the next one starts, that is what is told.
     until(expected, lambda: reason(namespace) == expected and word in message(namespace))
     assert standing in {pod["metadata"]["uid"] for pod in pods(namespace)}
     assert len(pods(namespace)) == 2
+    assert reason(namespace) == expected
     kubectl("replace", "--filename", "-", stdin=json.dumps(partition(namespace, podReserved=1)))
     until("it serves again", lambda: reason(namespace) == "Serving" and len(pods(namespace)) == 1)
 
@@ -87,6 +87,29 @@ def test_an_evicted_pod_is_replaced_and_loses_nothing(namespace: str) -> None:
     kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
     until("it is gone", lambda: name not in {pod["metadata"]["name"] for pod in pods(namespace)})
     until("another is ready", lambda: status(namespace).get("readyReplicas", 0) >= 2)
+    all_succeeded(namespace, 20)
+
+
+@pytest.mark.alone
+def test_a_node_that_is_drained_loses_nothing(namespace: str) -> None:
+    """With `kubectl drain`, as an administrator does; without --force, for the pods have a controller."""
+    drained = {"drained": namespace}
+    made = partition(namespace, podReserved=2)
+    made["spec"]["template"]["metadata"] = {"labels": drained}
+    apply(made, session(namespace, "work", "lab"))
+    until("it serves", lambda: status(namespace).get("readyReplicas") == 2)
+    before = {pod["metadata"]["uid"] for pod in pods(namespace)}
+    apply(sleeper(namespace, 20, 1))
+    until("both are busy", lambda: status(namespace).get("busyReplicas", 0) >= 2)
+    node = pods(namespace)[0]["spec"]["nodeName"]
+    words = (f"--pod-selector=drained={namespace}", "--delete-emptydir-data", f"--timeout={PATIENCE}s")
+    try:
+        kubectl("drain", node, *words, timeout=PATIENCE + 30)
+        assert before & {pod["metadata"]["uid"] for pod in pods(namespace)} == set()
+        until("new ones find no room", lambda: reason(namespace) == "Unschedulable")
+    finally:
+        kubectl("uncordon", node)
+    until("it serves again", lambda: status(namespace).get("readyReplicas") == 2)
     all_succeeded(namespace, 20)
 
 

@@ -25,6 +25,7 @@ from partitions import (
 from release import (
     NAMESPACE,
     RELEASE,
+    Object,
     apply,
     finished,
     kubectl,
@@ -91,12 +92,44 @@ def test_a_quota_is_told(namespace: str) -> None:
 
 
 def test_a_more_urgent_partition_takes_room_and_disturbs_no_element(namespace: str) -> None:
-    """There is room for two pods: one of them changes hands, and comes back when nobody needs it any more."""
+    """A quota leaves room for two pods."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "two", "namespace": namespace}}
-    low = partition(namespace, podReserved=0, podMax=2, preemptionPercentage=50)
-    urgent = partition(namespace, podMax=2, priority=50, idleSeconds=2)
+    apply(quota | {"spec": {"hard": {"pods": "2"}}})
+    _one_of_two_pods_changes_hands(namespace, {})
+
+
+@pytest.mark.alone
+def test_a_more_urgent_partition_takes_room_of_the_node(namespace: str) -> None:
+    """The node has room for two pods and no third; the scheduler says so. Needs a cluster of one node."""
+    nodes = objects("nodes")
+    if len(nodes) > 1:
+        pytest.skip("fills the node, where there is only one")
+    free = _cpu(nodes[0]["status"]["allocatable"]["cpu"]) - sum(
+        map(_asked, objects("pods", "--all-namespaces"))
+    )
+    request = {"requests": {"cpu": f"{int(free * 400)}m"}}
+    _one_of_two_pods_changes_hands(namespace, {"resources": request})
+
+
+def _cpu(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def _asked(pod: Object) -> float:
+    """CPUs that a pod keeps others from: of its containers, and of those that run beside them."""
+    if pod["status"].get("phase") in ("Failed", "Succeeded"):
+        return 0.0
+    beside = [c for c in pod["spec"].get("initContainers", []) if c.get("restartPolicy") == "Always"]
+    containers = [*pod["spec"]["containers"], *beside]
+    return sum(_cpu(c.get("resources", {}).get("requests", {}).get("cpu", "0")) for c in containers)
+
+
+def _one_of_two_pods_changes_hands(namespace: str, template: Object) -> None:
+    """And comes back when nobody needs it any more."""
+    low = partition(namespace, template=template, podReserved=0, podMax=2, preemptionPercentage=50)
+    urgent = partition(namespace, template=template, podMax=2, priority=50, idleSeconds=2)
     urgent["metadata"] = urgent["metadata"] | {"name": "urgent"}
-    apply(quota | {"spec": {"hard": {"pods": "2"}}}, low, urgent)
+    apply(low, urgent)
     apply(session(namespace, "work", "lab"), session(namespace, "alarm", "urgent"))
     apply(sleeper(namespace, 60, 1))
     until("two pods work", lambda: status(namespace).get("busyReplicas") == 2)

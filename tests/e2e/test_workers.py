@@ -56,6 +56,20 @@ def test_an_execution_that_breaks_is_retried_and_a_returned_error_is_not(here: S
     assert "as asked" in outcomes[len(modes)].message
 
 
+def test_until_when_an_execution_that_broke_is_put_off_is_told(here: Space) -> None:
+    here.submit("shaky", "raise", options={"maxRetries": 9})
+
+    def waiting(status: Object) -> bool:
+        conditions = status.get("conditions", [])
+        return any((c["type"], c["reason"]) == ("Waiting", "BackOff") for c in conditions)
+
+    said = here.until("shaky", "says until when", waiting)
+    message = next(c["message"] for c in said["conditions"] if c["type"] == "Waiting")
+    assert message.startswith("1 element waits until 20")
+    _cancel(here, "shaky")
+    assert here.end("shaky")[0]["status"]["phase"] == "Cancelled"
+
+
 @pytest.mark.parametrize("way", ["crash", "abort", "memory"])
 def test_a_process_that_ends_costs_the_attempt_and_nothing_else(here: Space, way: str) -> None:
     """It exits, aborts, or takes more memory than the pod may have."""

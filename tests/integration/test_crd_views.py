@@ -101,6 +101,22 @@ def test_tasks_are_deleted_by_the_uid_of_their_session(furnished: Api) -> None:
     assert [item["metadata"]["name"] for item in left] == ["new"]
 
 
+def test_lists_come_in_pages(furnished: Api) -> None:
+    code, first = furnished.server.request("GET", f"{furnished.path('Task')}?limit=1")
+    assert code == 200, first
+    more = first["metadata"]["continue"]
+    code, second = furnished.server.request("GET", f"{furnished.path('Task')}?limit=1&continue={more}")
+    assert code == 200, second
+    assert not second["metadata"].get("continue")
+    assert [page["items"][0]["metadata"]["name"] for page in (first, second)] == ["done", "new"]
+
+
+def test_deleting_what_is_not_there_is_told_unless_asked_otherwise(furnished: Api) -> None:
+    words = ("delete", "-n", furnished.namespace, "aks/absent")
+    assert "NotFound" in furnished.server.kubectl(*words).stderr
+    assert furnished.server.kubectl(*words, "--ignore-not-found").returncode == 0
+
+
 def test_short_names_and_category(furnished: Api) -> None:
     for name, expected in {
         "aks": ["session.armonik.io/demo"],

@@ -9,6 +9,7 @@ import pytest
 from operator_process import FakeAgent, Process, conditions, finished, manifest, ready_reason, until
 
 from armonik_operator.adapters.kube import TASKS, Kube
+from armonik_sdk.api.records import Outcome, OutcomeKind
 
 pytestmark = pytest.mark.integration
 LINKS = 500
@@ -95,6 +96,22 @@ async def test_diamonds_run_each_task_once_and_give_both_sides(
         done.append(message.task_name)
     assert sorted(done) == sorted(needs)
     await finished(kube, "top-3", namespace)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.TIMEOUT, OutcomeKind.CANCELLED])
+async def test_who_waits_for_what_timed_out_or_was_cancelled_ends_with_the_reason(
+    kind: OutcomeKind, demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    await kube.create(TASKS, manifest("Task", "late", session="demo"), namespace)
+    await kube.create(
+        TASKS, manifest("Task", "after", session="demo", dependsOn=[{"task": "late"}]), namespace
+    )
+    taken = await agent.take()
+    if kind is OutcomeKind.CANCELLED:
+        await kube.patch(TASKS, "late", {"spec": {"desiredState": "Cancelled"}}, namespace)
+        await agent.noted(taken)
+    await agent.finish(taken, [Outcome(index=0, kind=kind, reason=str(kind), message="as it was")])
+    assert f"element 0 of task late ended as {kind}" in await failure_of(kube, "after", namespace)
 
 
 CIRCLE = {"a": "b", "b": "c", "c": "a"}

@@ -274,6 +274,15 @@ async def test_a_cancelled_session_gives_up_what_was_not_uploaded(
         await late.result(WAIT)
 
 
+async def test_a_session_that_takes_no_more_tasks_still_takes_results(
+    session: SessionHandle, kube: Kube, namespace: str
+) -> None:
+    await kube.patch(SESSIONS, "demo", {"spec": {"submission": {"client": "Closed"}}}, namespace)
+    (result,) = await session.create_results(["after"])
+    await result.upload(b"taken")
+    assert await result.result(WAIT) == b"taken"
+
+
 async def test_a_purge_leaves_what_is_marked_for_manual_deletion(
     session: SessionHandle, kube: Kube, namespace: str, credentials: Credentials, agent: FakeAgent
 ) -> None:
