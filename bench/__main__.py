@@ -6,9 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 
-from bench.cpu import ClusterCpu, tree
+from bench.cpu import ClusterCpu, resident, tree
 from bench.peers import PEERS
 from bench.peers.remote import Remote
 from bench.plot import plot
@@ -31,11 +30,7 @@ async def bench(arguments: argparse.Namespace) -> int:
     remotes = [Remote(peer, arguments.workers) for peer in PEERS]
 
     def ours(system: ArmoniK) -> Local:
-        def cpu() -> Callable[[], dict[str, float]]:
-            cluster = ClusterCpu(system.partition)
-            return lambda: cluster.read() | {"client": tree(os.getpid(), [remote.pid for remote in remotes])}
-
-        return Local(system, cpu)
+        return Local(system, lambda: _Ours(system.partition, remotes))
 
     subjects: list[Subject] = [ours(ArmoniK(arguments.workers)), ours(OwnWorker(arguments.workers)), *remotes]
     subjects += [Local(IndexedJob(arguments.workers)), Bare()]
@@ -55,6 +50,21 @@ async def bench(arguments: argparse.Namespace) -> int:
     (OUT / "plot.svg").write_text(plot(results))
     print(f"written to {OUT}: results.json, plot.svg, environment.json (where and with what)")
     return 1 if NAME in run.failed else 0
+
+
+class _Ours:
+    """The components of an installation, this process as their client among them."""
+
+    def __init__(self, partition: str, remotes: list[Remote]) -> None:
+        self._cluster, self._remotes = ClusterCpu(partition), remotes
+
+    def read(self) -> dict[str, float]:
+        """CPU seconds so far."""
+        return self._cluster.read() | {"client": tree(os.getpid(), [remote.pid for remote in self._remotes])}
+
+    def memory(self) -> dict[str, float]:
+        """MiB held now."""
+        return self._cluster.memory() | {"client": resident(os.getpid())}
 
 
 def _workloads(arguments: argparse.Namespace) -> tuple[Workload, ...]:

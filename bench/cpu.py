@@ -39,7 +39,7 @@ class ClusterCpu:
         pids = {component: list(map(_members, files)) for component, files in self._files.items()}
         pids |= {component: [[pid]] for component, pid in self._programs.items()}
         return {
-            component: sum(_resident(pid) for group in groups for pid in group)
+            component: sum(resident(pid) for group in groups for pid in group)
             for component, groups in pids.items()
         }
 
@@ -72,6 +72,14 @@ def tree(root: int, without: Iterable[int] = ()) -> float:
             total += processes[pid][1]
             left += children.get(pid, [])
     return total
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds now."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+    except OSError:
+        return 0.0  # it has ended
 
 
 def _pods() -> list[dict[str, Any]]:
@@ -109,13 +117,6 @@ def _members(file: Path) -> list[int]:
         return [int(line) for line in file.with_name("cgroup.procs").read_text().split()]
     except OSError:
         return []  # it has gone
-
-
-def _resident(pid: int) -> float:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
-    except OSError:
-        return 0.0  # it has ended
 
 
 def _programs() -> dict[str, int]:

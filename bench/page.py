@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.plot import plot
-from bench.report import OUT, Result, number
+from bench.report import HELD, OUT, Result, number
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 BEGIN: Final = "<!-- results: written by `make bench-page`, do not edit -->"
@@ -30,12 +30,15 @@ def page(text: str, results: list[Result], about: Mapping[str, Any]) -> str:
 def body(results: list[Result], about: Mapping[str, Any]) -> str:
     """Tables: systems side by side; the bare limits and our ratios to them; CPU time."""
     systems = [
-        r for r in results if not r.unit.startswith(("CPU", "ratio")) or r.workload.endswith("efficiency")
+        r
+        for r in results
+        if r.workload.endswith("efficiency") or not r.unit.startswith(("CPU", "ratio", HELD))
     ]
     speed = [r for r in systems if r.system != "bare"]
     bare = [r for r in results if r.system == "bare"]
     ratio = [r for r in results if r.unit == "ratio" and r not in systems]
     cpu = [r for r in results if r.unit == "CPU-ms/element"]
+    held = [r for r in results if r.unit == HELD]
     idle = [r for r in results if r.unit == "CPU-ms/s"]
     parts = [_where(about)]
     for head, chosen, row, column in (
@@ -43,6 +46,7 @@ def body(results: list[Result], about: Mapping[str, Any]) -> str:
         ("Bare limits", bare, _with_unit, lambda r: r.system),
         ("Our figures over the bare limits", ratio, lambda r: r.workload, lambda r: "ratio"),
         ("CPU-milliseconds per element", cpu, lambda r: r.system, lambda r: r.workload.removesuffix(", CPU")),
+        ("MiB held at most", held, lambda r: r.system, lambda r: r.workload.removesuffix(", memory")),
         ("CPU-milliseconds per second when idle", idle, lambda r: r.system, lambda r: "idle"),
     ):
         if chosen:

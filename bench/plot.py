@@ -4,18 +4,18 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from bench.report import Result, number
+from bench.report import HELD, Result, number
 
 WIDTH, LABEL, BAR, GAP, HEAD = 860, 190, 18, 6, 40
 COLOURS: Final = ("#1b6ca8", "#b8651b", "#5b8c3a", "#8a4f9e", "#7d7d7d")
 
 
 def plot(results: Iterable[Result]) -> str:
-    """An SVG; bare limits, CPU times and ratios are left to the table."""
+    """An SVG; bare limits, CPU times, memory and ratios are left to the table."""
     panels: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         limits = result.system == "bare" or " / " in result.workload
-        if not limits and not result.unit.startswith("CPU"):
+        if not limits and result.unit != HELD and not result.unit.startswith("CPU"):
             panels.setdefault((result.workload, result.unit), []).append(result)
     systems = list(dict.fromkeys(result.system for panel in panels.values() for result in panel))
     lines: list[str] = []

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 OUT = Path(__file__).parent / "out"
+HELD = "MiB held"
+"""Unit of what is held in memory."""
 
 
 @dataclass(frozen=True)

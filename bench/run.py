@@ -1,18 +1,21 @@
 """Measuring in turns: what one repetition is, which systems take part, what to do when one breaks."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 from armonik_sdk.client import ClientError
-from bench.report import Sample
+from bench.report import HELD, Sample
 from bench.workloads import System, Workload
 
 T = TypeVar("T")
 
 IDLE_SECONDS: Final = 5.0
+MEMORY_SECONDS: Final = 0.25
+"""Between two looks at what is held in memory."""
 EVERYTHING: Final = "everything"
 """The component whose CPU time is that of all the others together."""
 
@@ -44,17 +47,29 @@ class Subject(Protocol):
     def cpu(self) -> dict[str, float]:
         """CPU seconds so far, by component; empty when not told."""
 
+    def memory(self) -> dict[str, float]:
+        """MiB held now, by component; empty when not told."""
+
+
+class Gauges(Protocol):
+    """What can be read off a system's components."""
+
+    def read(self) -> dict[str, float]:
+        """CPU seconds so far."""
+
+    def memory(self) -> dict[str, float]:
+        """MiB held now."""
+
 
 class Local:
     """A system that this process itself gives its work to."""
 
-    def __init__(
-        self, system: System, cpu: Callable[[], Callable[[], dict[str, float]]] | None = None
-    ) -> None:
+    def __init__(self, system: System, gauges: Callable[[], Gauges] | None = None) -> None:
+        """`gauges` are asked for once its components are there."""
         self.name = system.name
         self._system = system
-        self._make = cpu
-        self._cpu: Callable[[], dict[str, float]] | None = None
+        self._make = gauges
+        self._gauges: Gauges | None = None
 
     def takes(self, workload: Workload) -> bool:
         """All that a system can do, and can end in reasonable time."""
@@ -63,7 +78,7 @@ class Local:
     async def start(self) -> None:
         """Bring it up, and find its components."""
         await _tried(self._system.start())
-        self._cpu = self._make() if self._make else None
+        self._gauges = self._make() if self._make else None
 
     async def stop(self) -> None:
         """Take it down."""
@@ -82,7 +97,11 @@ class Local:
 
     def cpu(self) -> dict[str, float]:
         """By component."""
-        return self._cpu() if self._cpu else {}
+        return self._gauges.read() if self._gauges else {}
+
+    def memory(self) -> dict[str, float]:
+        """By component."""
+        return self._gauges.memory() if self._gauges else {}
 
 
 async def _tried(work: Awaitable[T]) -> T:
@@ -137,7 +156,9 @@ class Run:
 
     async def _one(self, label: str, subject: Subject, workload: Workload) -> None:
         before = subject.cpu() if workload.costs else {}
-        found = await subject.measure(workload)
+        held: dict[str, float] = {}
+        async with _watched(subject, held) if workload.memory else contextlib.nullcontext():
+            found = await subject.measure(workload)
         costs = used(before, subject.cpu()) if workload.costs else {}
         for name, value in found.items():
             full = f"{workload.name}, {name}" if name else workload.name
@@ -146,6 +167,9 @@ class Run:
             who = f"{subject.name}: {component}"
             cost = 1000 * seconds / workload.count
             self.samples.append(Sample(f"{workload.name}, CPU", who, "CPU-ms/element", cost))
+        for component, most in held.items():
+            who = f"{subject.name}: {component}"
+            self.samples.append(Sample(f"{workload.name}, memory", who, HELD, most))
         told = ", ".join(f"{value:.4g} {workload.units[name]}" for name, value in found.items())
         if EVERYTHING in costs:
             told += f", {1000 * costs[EVERYTHING] / workload.count:.2g} CPU-ms each"
@@ -182,6 +206,28 @@ class Run:
 
     def _takers(self, workload: Workload) -> list[Subject]:
         return [subject for subject in self._left() if subject.takes(workload)]
+
+
+@contextlib.asynccontextmanager
+async def _watched(subject: Subject, held: dict[str, float]) -> AsyncIterator[None]:
+    """Keep what each component holds at most."""
+
+    async def look() -> None:
+        for component, now in (await asyncio.to_thread(subject.memory)).items():
+            held[component] = max(now, held.get(component, 0.0))
+
+    async def watch() -> None:
+        while True:
+            await look()
+            await asyncio.sleep(MEMORY_SECONDS)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+    await look()
 
 
 def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

@@ -7,7 +7,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,8 +43,18 @@ class System(Protocol):
     async def one(self, work: Work) -> None:
         """One task of its own, until its result is here."""
 
+    async def urgent(self, work: Work) -> None:
+        """The same, ahead of everything else that waits, where the system has a way to say so."""
+
     async def many(self, count: int, work: Work) -> None:
         """So many elements the way the system wants many to be given, until all results are here."""
+
+    async def tree(self, levels: int, width: int) -> int:
+        """Tasks over so many levels, and the root; their number, as they counted themselves.
+
+        The root submits the first level. The last task of a level waits for the others of its level, and then
+        submits the next one.
+        """
 
     async def fill(self, count: int, work: Work) -> None:
         """Have so many elements done, their results where the system keeps them, for `collect`."""
@@ -66,6 +76,8 @@ class Workload:
     work: Work = Work()
     few: int = 0
     """The same for slow systems, which skip the workload when it is 0."""
+    memory: bool = False
+    """Whether what a system holds in memory at most is told."""
 
     @property
     def units(self) -> Mapping[str, str]:
@@ -106,12 +118,79 @@ class Latency(Workload):
 
     async def measure(self, system: System) -> dict[str, float]:
         """From the call that submits to the result in hand."""
-        return _percentiles([await _timed(system, self.work) for _ in range(self.given(system.slow))])
+        return _percentiles([await _timed(system.one, self.work) for _ in range(self.given(system.slow))])
 
     async def warm(self, system: System) -> None:
         """A few tasks."""
         for _ in range(1 if system.slow else min(20, self.count)):
             await system.one(self.work)
+
+
+@dataclass(frozen=True)
+class UnderLoad(Workload):
+    """Single tasks, given at a fixed pace while every worker has elements to work on for longer than that."""
+
+    load: Work = Work(milliseconds=10)
+    elements: int = 1_200
+    pace: float = 0.15
+    """Seconds between two tasks, whether or not the first has ended."""
+    lead: float = 1.0
+    """Seconds that the load is given before the first of them."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Percentiles."""
+        return {"p50": "ms", "p99": "ms"}
+
+    async def measure(self, system: System) -> dict[str, float]:
+        """From the call that submits a task to its result in hand."""
+        return _percentiles(await self._run(system, self.count, self.elements))
+
+    async def warm(self, system: System) -> None:
+        """One task, and a tenth of the load."""
+        await self._run(system, 1, self.elements // 10)
+
+    async def _run(self, system: System, count: int, elements: int) -> list[float]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(system.many(elements, self.load))
+            await asyncio.sleep(self.lead)
+            given: list[asyncio.Task[float]] = []
+            for _ in range(count):
+                given.append(group.create_task(_timed(system.urgent, self.work)))
+                await asyncio.sleep(self.pace)
+        return [task.result() for task in given]
+
+
+@dataclass(frozen=True)
+class Tree(Workload):
+    """Tasks that submit tasks, which wait for each other: the root, then `count` tasks over `levels`."""
+
+    levels: int = 100
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """One rate."""
+        return {"": "tasks/s"}
+
+    @property
+    def costs(self) -> bool:
+        """For each task."""
+        return True
+
+    async def measure(self, system: System) -> dict[str, float]:
+        """From the call that submits the root to the number of all tasks in hand."""
+        start = time.perf_counter()
+        await self._run(system, self.levels, self.count // self.levels)
+        return {"": self.count / (time.perf_counter() - start)}
+
+    async def warm(self, system: System) -> None:
+        """A few levels."""
+        await self._run(system, min(3, self.levels), self.count // self.levels)
+
+    async def _run(self, system: System, levels: int, width: int) -> None:
+        found = await system.tree(levels, width)
+        if found != levels * width + 1:
+            raise AssertionError(f"a tree of {levels} levels of {width} tasks and a root counts {found}")
 
 
 @dataclass(frozen=True)
@@ -146,7 +225,7 @@ class Rate(Workload):
 
         async def caller() -> None:
             for _ in numbers:
-                taken.append(await _timed(system, self.work))  # noqa: PERF401 - one list of all callers
+                taken.append(await _timed(system.one, self.work))  # noqa: PERF401 - one list of all callers
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.in_flight):
@@ -214,7 +293,23 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def data(size: int) -> bytes:
     """So many bytes that no compression makes smaller."""
-    return (_BLOCK * (size // len(_BLOCK) + 1))[:size]
+    return b"".join(pieces(size))
+
+
+def pieces(size: int, number: int = 0) -> Iterator[bytes]:
+    """The same bit by bit, so that not all of it is in memory; another number begins with other bytes."""
+    head = number.to_bytes(8)[: size if number else 0]
+    if head:
+        yield head
+    left = size - len(head)
+    while left > 0:
+        yield _BLOCK[:left]
+        left -= len(_BLOCK)
+
+
+def inputs(count: int, size: int) -> Iterator[bytes]:
+    """So many different inputs: equal ones could be moved once for all."""
+    return (b"".join(pieces(size, number)) for number in range(1, count + 1))
 
 
 def burn(milliseconds: float) -> None:
@@ -224,9 +319,9 @@ def burn(milliseconds: float) -> None:
         pass
 
 
-async def _timed(system: System, work: Work) -> float:
+async def _timed(submit: Callable[[Work], Awaitable[None]], work: Work) -> float:
     start = time.perf_counter()
-    await system.one(work)
+    await submit(work)
     return 1000 * (time.perf_counter() - start)
 
 
@@ -245,7 +340,10 @@ FULL: tuple[Workload, ...] = (
     Batch("busy 100 ms, 40 elements", 40, Work(milliseconds=100)),
     Batch("data 10 KiB, 1,000 elements", 1_000, Work(size=10 * KIB, payload=10 * KIB)),
     Batch("data 1 MiB, 32 elements", 32, Work(size=MIB, payload=MIB)),
+    Batch("data 100 MiB, 4 elements", 4, Work(size=100 * MIB, payload=100 * MIB), memory=True),
     Collect("collecting 10,000 results", 10_000),
+    UnderLoad("single task, all workers busy", 25),
+    Tree("tree, 10,000 tasks over 100 levels", 10_000),
 )
 LARGE: tuple[Workload, ...] = (Batch("no-op, 100,000 elements", 100_000),)
 SMOKE: tuple[Workload, ...] = (
@@ -257,5 +355,8 @@ SMOKE: tuple[Workload, ...] = (
     Batch("busy 100 ms, 4 elements", 4, Work(milliseconds=100)),
     Batch("data 10 KiB, 50 elements", 50, Work(size=10 * KIB, payload=10 * KIB)),
     Batch("data 1 MiB, 4 elements", 4, Work(size=MIB, payload=MIB)),
+    Batch("data 100 MiB, 1 element", 1, Work(size=100 * MIB, payload=100 * MIB), memory=True),
     Collect("collecting 200 results", 200),
+    UnderLoad("single task, all workers busy", 5, elements=400, lead=0.5),
+    Tree("tree, 50 tasks over 5 levels", 50, levels=5),
 )

@@ -81,6 +81,10 @@ class Remote:
         """Its client, scheduler, brokers and workers: they are all children of its process."""
         return {EVERYTHING: tree(self.pid)} if self.pid else {}
 
+    def memory(self) -> dict[str, float]:
+        """Is not told: its processes share what they map."""
+        return {}
+
     async def _ask(self, seconds: float, **request: str) -> Any:
         process = self._process
         assert process

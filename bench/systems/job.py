@@ -39,6 +39,10 @@ class IndexedJob:
         """A Job of one completion."""
         await self.many(1, work)
 
+    async def urgent(self, work: Work) -> None:
+        """It has no queue in which anything could go first."""
+        raise TypeError(f"{self.name} has no queue")
+
     async def many(self, count: int, work: Work) -> None:
         """A Job of so many completions."""
         made = await self._kube.create(JOBS, NAMESPACE, manifest(count, self.workers, work.milliseconds))
@@ -47,6 +51,10 @@ class IndexedJob:
             found = await self._kube.until(JOBS, NAMESPACE, name, uid, lambda job: bool(_end(job)))
         if _end(found) != "Complete":
             raise AssertionError(f"Job {name} of {count} completions ended as {_end(found)}")
+
+    async def tree(self, levels: int, width: int) -> int:
+        """Jobs submit no Jobs."""
+        raise TypeError(f"{self.name} has no sub-tasks")
 
     async def fill(self, count: int, work: Work) -> None:
         """Jobs keep no results."""

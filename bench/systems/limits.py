@@ -114,6 +114,10 @@ class Bare:
         """Is not told."""
         return {}
 
+    def memory(self) -> dict[str, float]:
+        """Neither."""
+        return {}
+
     async def warm(self, workload: Workload) -> None:
         """A tenth of it."""
         await self._rate(workload, max(IN_FLIGHT, workload.count // 10))

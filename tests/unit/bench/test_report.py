@@ -12,7 +12,19 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from bench.report import Sample, summarise, table, write
 from bench.run import Local, Run
-from bench.workloads import FULL, SMOKE, Batch, Collect, Latency, Rate, Work, Workload, data, percentile
+from bench.workloads import (
+    FULL,
+    SMOKE,
+    Batch,
+    Collect,
+    Latency,
+    Rate,
+    UnderLoad,
+    Work,
+    Workload,
+    data,
+    percentile,
+)
 
 
 class Counting:
@@ -37,6 +49,12 @@ class Counting:
         await asyncio.sleep(0)
         self.running -= 1
         self.done += 1
+
+    async def urgent(self, work: Work) -> None:
+        await self.one(work)
+
+    async def tree(self, levels: int, width: int) -> int:
+        return levels * width + 1
 
     async def many(self, count: int, work: Work) -> None:
         self.done += count
@@ -111,6 +129,7 @@ async def test_every_workload_gives_every_number_in_every_repetition(
     workloads: tuple[Workload, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.run.IDLE_SECONDS", 0.001)
+    workloads = tuple(replace(w, pace=0, lead=0) if isinstance(w, UnderLoad) else w for w in workloads)
     run = Run([Local(Counting())], workloads, 60)
     await run.all(2)
     results = summarise(run.samples)

@@ -3,6 +3,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,10 +13,23 @@ from bench.cpu import containers, tree
 from bench.peers import PEERS, Peer
 from bench.peers.environment import PINS
 from bench.peers.remote import Remote
+from bench.report import HELD
 from bench.run import Local, Run, SystemFailed, used
 from bench.systems.job import IndexedJob, manifest
 from bench.systems.limits import CALL, LIMITS, Bare
-from bench.workloads import FULL, LARGE, SMOKE, Batch, Work, Workload
+from bench.workloads import (
+    FULL,
+    LARGE,
+    SMOKE,
+    Batch,
+    System,
+    Tree,
+    UnderLoad,
+    Work,
+    Workload,
+    inputs,
+    pieces,
+)
 
 from armonik_sdk.client import WaitTimeout
 
@@ -46,6 +60,9 @@ class Fake:
         if self.measured == self._breaks_at:
             raise SystemFailed("fell over")
         return dict.fromkeys(workload.units, 1.0)
+
+    def memory(self) -> dict[str, float]:
+        return {"one": 10.0 + self.measured}
 
     def cpu(self) -> dict[str, float]:
         return {"one": 2.0 * self.measured, "two": 1.0 * self.measured}
@@ -103,6 +120,58 @@ async def test_cpu_time_is_told_for_each_element_by_component() -> None:
     await run.all(1)
     costs = {s.system: s.value for s in run.samples if s.workload == "a, CPU"}
     assert costs == {"x: one": 500.0, "x: two": 250.0, "x: everything": 750.0}
+
+
+async def test_memory_is_told_at_its_most_where_a_workload_asks_for_it() -> None:
+    run = Run([Fake("x")], [Batch("a", 4, memory=True)], 60)
+    await run.all(1)
+    assert [(s.workload, s.system, s.value) for s in run.samples if s.unit == HELD] == [
+        ("a, memory", "x: one", 11.0)
+    ]
+
+
+class Instant:
+    """A system whose tasks end at once, and which counts them."""
+
+    name, workers, slow = "instant", 2, False
+
+    def __init__(self, miscounts: int = 0) -> None:
+        self.urgent_ones = 0
+        self.loaded: list[int] = []
+        self._miscounts = miscounts
+
+    async def urgent(self, work: Work) -> None:
+        assert self.loaded, "the load comes first"
+        self.urgent_ones += 1
+
+    async def many(self, count: int, work: Work) -> None:
+        self.loaded.append(count)
+
+    async def tree(self, levels: int, width: int) -> int:
+        return levels * width + 1 - self._miscounts
+
+
+async def test_single_tasks_are_timed_while_a_load_runs() -> None:
+    system = Instant()
+    found = await UnderLoad("u", 7, elements=50, pace=0, lead=0).measure(cast("System", system))
+    assert (system.urgent_ones, system.loaded) == (7, [50])
+    assert 0 < found["p50"] <= found["p99"]
+
+
+async def test_a_tree_that_lacks_a_task_is_no_result() -> None:
+    tree = Tree("t", 50, levels=5)
+    assert (await tree.measure(cast("System", Instant())))[""] > 0
+    with pytest.raises(AssertionError, match="5 levels of 10 tasks and a root counts 50"):
+        await tree.measure(cast("System", Instant(miscounts=1)))
+
+
+def test_inputs_differ_and_are_as_long_as_asked_for() -> None:
+    for size in (1, 8, 1000, 3_000_000):
+        found = list(inputs(3, size))
+        assert [len(one) for one in found] == [size] * 3
+        assert len(set(found)) == (3 if size >= 8 else 1)
+    assert list(inputs(2, 0)) == [b"", b""]
+    assert max(map(len, pieces(3_000_000, 1))) <= 2**20
 
 
 def test_a_component_that_came_or_went_is_left_out() -> None:
