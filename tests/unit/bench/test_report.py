@@ -2,6 +2,7 @@ import asyncio
 import json
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
