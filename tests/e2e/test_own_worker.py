@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from release import Object, apply, finished, fresh_namespace, kubectl, lab_partition, objects, session, task
 
-from armonik_sdk.client import Client
+from armonik_sdk.client import Client, ResultAborted, TaskOptions
 
 pytestmark = pytest.mark.e2e
 
@@ -81,3 +81,24 @@ def test_an_element_that_misbehaves_harms_no_other_and_no_pod(
         "--tail=-1",
     )  # fmt: skip
     assert f"[{uid}.150] about to {how}" in logs
+
+
+async def test_a_function_submits_sub_tasks_and_hands_its_output_to_one(namespace: str) -> None:
+    async with await Client.connect(namespace) as client:
+        work = await client.session("work")
+        parent = await work.submit(b"1 2 3", options=TaskOptions(options={"mode": "squares"}))
+        after = await work.submit(b"", depends_on=[parent], options=TaskOptions(options={"mode": "sum"}))
+        assert await parent.result(timeout=120) == b"14"
+        assert await after.result(timeout=120) == b"14"
+    children = objects("tasks", "--namespace", namespace, "--selector", f"armonik.io/parent={parent.uid}")
+    assert [child["status"]["elements"]["succeeded"] for child in children] == [4]
+
+
+async def test_sub_tasks_of_a_function_that_fails_never_exist(namespace: str) -> None:
+    async with await Client.connect(namespace) as client:
+        work = await client.session("work")
+        parent = await work.submit(b"1 2 3", options=TaskOptions(options={"mode": "unkept"}))
+        with pytest.raises(ResultAborted, match="as it was told"):
+            await parent.result(timeout=120)
+        await parent.wait(120)
+    assert objects("tasks", "--namespace", namespace, "--selector", f"armonik.io/parent={parent.uid}") == []

@@ -33,10 +33,24 @@ def function(element: Element) -> bytes | dict[str, bytes]:
             time.sleep(4)
         case ["hold", name]:
             return when_let(Path(os.environ["HOLD"]) / name)
+        case ["parent", *numbers]:
+            submit(element, numbers)
+            return dict.fromkeys(element.outputs[1:], b"own")
+        case ["unkept", *numbers]:
+            submit(element, numbers)
+            raise Abort("refused after it has submitted")
         case ["big"]:
             return dict.fromkeys(element.outputs, b"b" * 100_000)
     inputs = b"".join(element.dependencies[name] for name in sorted(element.dependencies))
     return dict.fromkeys(element.outputs, element.payload + b"|" + inputs)
+
+
+def submit(element: Element, numbers: list[str]) -> None:
+    """A sub-task for each number, one with a long payload, and one that needs them all."""
+    made = [element.submit(number) for number in numbers]
+    made.append(element.submit(b"l" * 100_000, options={"colour": "green"}, priority=7))
+    needs = [*made, *element.dependencies]
+    element.submit("sum", depends_on=needs, output=element.outputs[0])
 
 
 def flaky(element: Element, how: str) -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from test_agent_down import AgentProcess
 
 from armonik_agent.runcalls import RunCalls
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
-from armonik_sdk.api.messages import ElementSpec
-from armonik_sdk.api.names import control_key, pod_key
-from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, RecordKind
+from armonik_sdk.api.messages import ElementSpec, ManifestItem
+from armonik_sdk.api.names import control_key, pod_key, result_id
+from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
 from armonik_sdk.dataplane.connect import Credentials
 
 pytestmark = pytest.mark.integration
@@ -195,15 +196,62 @@ async def test_what_an_element_says_reaches_the_log_with_its_task(bench: Bench, 
     ]
 
 
+async def by_element(_: RunCalls) -> bool:
+    """What a worker of ArmoniK's own answers."""
+    return False
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole runs", "element by element"])
+async def test_sub_tasks_ride_with_the_success_of_their_element(
+    bench: Bench, own: Pod, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    if not whole:
+        monkeypatch.setattr(RunCalls, "served", by_element)
+    small = await bench.store.put(f"ns/{uuid.uuid4()}", b"small")
+    given = await elements(bench, "one", "parent 1 2", "unkept 1 2")
+    run = await bench.submit(
+        "", end=3, elements=given, outputs=("a", "b"), dependencies=("small",), locators={"small": small}
+    )
+    done = await bench.ended(run)
+    first, parent, unkept = done.outcomes
+    assert [outcome.kind for outcome in (first, parent)] == [OutcomeKind.COMPLETED] * 2
+    assert (unkept.kind, unkept.message) == (OutcomeKind.ERROR, "refused after it has submitted")
+    handed = result_id(run.task, 1, "a")
+    assert parent.delegated == (handed,)
+    assert await bench.store.get(done.ref(parent.outputs["b"])) == b"own"
+
+    assert {(group.element, group.count, group.priority) for group in done.children} == {(1, 1, 7), (1, 3, 0)}
+    items = {}
+    for group in done.children:
+        listed = await bench.store.get(ObjectRef(key=group.items))
+        found = [ManifestItem.model_validate_json(line) for line in listed.splitlines()]
+        items[group.priority] = found
+    one, two, last = items[0]
+    (long,) = items[7]
+    payload = partial(content, bench, done)
+    assert [await payload(1, item) for item in (one, two, last)] == [b"1", b"2", b"sum"]
+    assert await payload(1, long) == b"l" * 100_000
+    assert long.options is not None
+    assert long.options.options == {"colour": "green"}
+    assert last.output_ids == [handed]
+    made = [(item.output_ids or [""])[0] for item in (one, two, long)]
+    assert len(set(made)) == 3
+    assert [needed.result for needed in last.depends_on or ()] == [*made, "small"]
+
+
+async def content(bench: Bench, done: Record, index: int, item: ManifestItem) -> bytes | None:
+    """The payload of a sub-task: in its manifest, or a result that its parent made."""
+    assert item.payload is not None
+    if item.payload.result is None:
+        return item.payload.content()
+    return await bench.store.get(done.ref(done.outcomes[index].made[item.payload.result]))
+
+
 async def test_it_works_element_by_element_for_an_agent_that_knows_no_runs(
     bench: Bench, own: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As ArmoniK's own agent calls it."""
-
-    async def no(_: RunCalls) -> bool:
-        return False
-
-    monkeypatch.setattr(RunCalls, "served", no)
+    monkeypatch.setattr(RunCalls, "served", by_element)
     given = await elements(bench, "one", "error", "once exit", "big")
     run = await bench.submit("", end=4, elements=given, outputs=("a",))
     done = await bench.ended(run)

@@ -15,9 +15,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from armonik_agent import subtasks
 from armonik_agent.elements import Element
 from armonik_agent.errors import InputUnavailable
-from armonik_agent.outputs import Ended, by_name, keep
+from armonik_agent.outputs import Ended, by_name, group_children, keep
 from armonik_agent.runcalls import RunCall
 from armonik_agent.slots import Pace
 from armonik_agent.transitions import Change, asked_to_cancel, executions_of, progressed
@@ -148,7 +149,7 @@ class WholeRun(Work):
         self._site.metrics.seconds.observe(seconds)
         outputs = entry.get("outputs")
         if isinstance(outputs, dict):
-            verdict = await self._complete(element, outputs, blobs, seconds)
+            verdict = await self._complete(element, entry, blobs, seconds)
         elif "error" in entry:
             verdict = Verdict(Ending.FINAL, str(entry["error"]) or "the worker gave no details")
         elif entry.get("timeout"):
@@ -163,36 +164,45 @@ class WholeRun(Work):
             self._end(element, verdict, seconds)
 
     async def _complete(
-        self, element: Element, outputs: dict[str, Any], blobs: list[memoryview], seconds: float
+        self, element: Element, entry: dict[str, Any], blobs: list[memoryview], seconds: float
     ) -> Verdict:
         """Keep what the element produced; the verdict, should something be missing."""
-        ids = output_ids(element)
+        outputs, ids = entry["outputs"], output_ids(element)
+        told = subtasks.read(entry.get("children", []), element, ids, blobs)
+        ids = {name: result for name, result in ids.items() if result not in told.handed_over}
         missing = ", ".join(result for name, result in ids.items() if name not in outputs)
         if missing:
             return Verdict(Ending.FINAL, f"never written: {missing}", reason=FailureReason.OUTPUT_MISSING)
         site, prefix, folder = self._site, self._committer.prefix, self._folder
-        data: dict[str, bytes | ObjectRef] = {}
+        data: dict[str, bytes | ObjectRef] = {**told.made}
+        files = told.files
         for name, result in ids.items():
             number = outputs[name]
-            if number is not None:
-                if type(number) is not int or not 0 <= number < len(blobs):
-                    raise ValueError("an output is no blob of the worker's frame")
+            if number is None:
+                files[result] = result
+            elif type(number) is not int or not 0 <= number < len(blobs):
+                raise ValueError("an output is no blob of the worker's frame")
+            else:
                 data[result] = bytes(blobs[number])
-                continue
-            kept = partial(keep, site.store, prefix, folder, result)
+        for result, file in files.items():
             try:
-                data[result] = await site.patiently(kept)
+                data[result] = await site.patiently(partial(keep, site.store, prefix, folder, file))
             except InputUnavailable as error:
                 return Verdict(Ending.FINAL, str(error), reason=FailureReason.OUTPUT_MISSING)
-            folder.remove(result)
+            folder.remove(file)
         named, made = by_name(element, data)
+        message = self._elements.message
+        children = await site.patiently(
+            lambda: group_children(site.store, prefix, message, element.index, told.items)
+        )
         outcome = Outcome(
             index=element.index,
             kind=OutcomeKind.COMPLETED,
             attempts=executions_of(self._committer.head, element.index) + 1,
             seconds=seconds,
+            delegated=tuple(sorted(told.handed_over)),
         )
-        self._keep(element, Ended(outcome, named, made))
+        self._keep(element, Ended(outcome, named, made, children))
         return Verdict(Ending.COMPLETED)
 
     async def _broken(self, text: str, code: grpc.StatusCode | None = None) -> None:

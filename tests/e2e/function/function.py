@@ -10,11 +10,27 @@ from armonik_sdk.worker import Abort, Element
 MARKS = Path("/tmp")
 
 
-def function(element: Element) -> bytes:
+def function(element: Element) -> bytes | None:
     options = element.options
+    if "mode" in options:
+        return calculate(options["mode"], element)
     if element.index == int(options.get("index", "-1")):
         misbehave(options["how"], element)
     return f"{element.index}: {element.payload.decode()}".encode()
+
+
+def calculate(mode: str, element: Element) -> bytes | None:
+    """`squares` of the payload's numbers: one sub-task each, and one that adds them up in this one's place."""
+    if mode == "square":
+        return str(int(element.payload) ** 2).encode()
+    if mode == "sum":
+        return str(sum(map(int, element.dependencies.values()))).encode()
+    numbers = element.payload.split()
+    squares = [element.submit(number, options={"mode": "square"}) for number in numbers]
+    element.submit(depends_on=squares, output="result", options={"mode": "sum"})
+    if mode == "unkept":
+        raise Abort("as it was told")
+    return None
 
 
 def misbehave(how: str, element: Element) -> None:

@@ -17,7 +17,11 @@ The agent closes its side when it gives no more; then the worker ends the call o
 
 From worker to agent: `ended`, each with `index` and one of
 
-- `outputs`: by name, number of a blob, or null for the file of the folder called like the result;
+- `outputs`: by name, number of a blob, or null for the file of the folder called like the result; with it
+  `children`, if there are sub-tasks, in the order in which they were submitted, each with `payload` (number
+  of a blob, or name of a file of the folder), and where there are any `needs` (numbers of earlier ones, ids
+  of the element's dependencies), `output` (name of the output that it makes in the element's place, which is
+  then not in `outputs`), `options`, `partition`, `priority`;
 - `error`: text of an error that trying again does not mend;
 - `failed`: text of one that it may mend;
 - `timeout` or `skipped`: true;

@@ -13,5 +13,6 @@ function runs in a process of its own, which may be ended, or end, without harm 
 
 from armonik_sdk.worker.element import Abort, Element, Function
 from armonik_sdk.worker.serving import serve
+from armonik_sdk.worker.subtasks import Promise
 
-__all__ = ["Abort", "Element", "Function", "serve"]
+__all__ = ["Abort", "Element", "Function", "Promise", "serve"]

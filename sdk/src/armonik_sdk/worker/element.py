@@ -1,8 +1,10 @@
 """What a function is given, and what it may say."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from armonik_sdk.worker.subtasks import Promise, SubTask, SubTasks
 
 Function = Callable[["Element"], bytes | Mapping[str, bytes] | None]
 """What is served: the only output, or outputs by name; None when there is none.
@@ -19,7 +21,17 @@ class Abort(Exception):  # noqa: N818 - it is what the function does, not what w
 class Element:
     """One element, for as long as the function runs."""
 
-    __slots__ = ("_folder", "_payload", "dependencies", "index", "options", "outputs", "session", "task_id")
+    __slots__ = (
+        "_folder",
+        "_payload",
+        "_sub_tasks",
+        "dependencies",
+        "index",
+        "options",
+        "outputs",
+        "session",
+        "task_id",
+    )
 
     def __init__(
         self,
@@ -37,7 +49,7 @@ class Element:
         """Its number in the Task."""
         self.task_id: Final = task_id
         self.outputs: Final = outputs
-        """Names of the outputs that it must return."""
+        """Names of the outputs that it must return, or hand over to sub-tasks."""
         self.options: Final = options
         """The Task's own options (`spec.options.options`)."""
         self.session: Final = session
@@ -46,6 +58,7 @@ class Element:
         """Bytes of the results that it depends on, by id; read when asked for."""
         self._payload = payload
         self._folder = folder
+        self._sub_tasks = SubTasks()
 
     @property
     def payload(self) -> bytes:
@@ -53,6 +66,44 @@ class Element:
         if isinstance(self._payload, str):
             return (self._folder / self._payload).read_bytes()
         return bytes(self._payload)
+
+    def submit(
+        self,
+        payload: bytes | str = b"",
+        *,
+        depends_on: Iterable[Promise | str] = (),
+        output: str | None = None,
+        options: Mapping[str, str] | None = None,
+        partition: str = "",
+        priority: int = 0,
+    ) -> Promise:
+        """Submit a sub-task of one output. It exists once this element has succeeded, and otherwise never.
+
+        Args:
+            payload: its input; text is sent as UTF-8.
+            depends_on: what it waits for and is given: results of sub-tasks submitted before, dependencies of
+                this element by id.
+            output: name of an output of this element, which the sub-task makes in its place; the function
+                then does not return it.
+            options: texts that differ from this element's.
+            partition: where it shall run; this element's when left out.
+            priority: from 1 to 99; this element's when left out.
+
+        Returns:
+            What it will make, for `depends_on` of those submitted later.
+
+        Raises:
+            ValueError: it names what is not there, or an output that is handed over already.
+        """
+        needs = tuple(needed if isinstance(needed, str) else needed.number for needed in depends_on)
+        raw = payload.encode() if isinstance(payload, str) else bytes(payload)
+        made = SubTask(raw, needs, output, dict(options or {}), partition, priority)
+        return self._sub_tasks.add(made, self.outputs, self.dependencies)
+
+    @property
+    def sub_tasks(self) -> SubTasks:
+        """What was submitted so far."""
+        return self._sub_tasks
 
 
 class Dependencies(Mapping[str, bytes]):

@@ -98,6 +98,8 @@ def _run(
     blobs: list[bytes] = []
     try:
         ended["outputs"] = _keep(function(element), element, outputs, folder, blobs)
+        if element.sub_tasks:
+            ended["children"] = element.sub_tasks.told(folder, blobs)
     except Abort as error:
         ended["error"] = _short(str(error) or "aborted")
     except BaseException as error:  # noqa: BLE001 - whatever a user's function raises, SystemExit included
@@ -106,18 +108,20 @@ def _run(
     ended["seconds"] = round(time.monotonic() - started, 6)
     for stream in streams:
         stream.end()
-    return frame({"ended": [ended]}, blobs)
+    return frame({"ended": [ended]}, blobs if "outputs" in ended else ())
 
 
 def _keep(
     returned: object, element: Element, outputs: dict[str, str], folder: Path, blobs: list[bytes]
 ) -> dict[str, int | None]:
     """What was returned, small things as blobs, large ones as files."""
+    handed_over = element.sub_tasks.handed_over
+    own = [name for name in element.outputs if name not in handed_over]
     if isinstance(returned, bytes | bytearray | memoryview):
-        if len(outputs) != 1:
-            expected = ", ".join(element.outputs) or "none"
+        if len(own) != 1:
+            expected = ", ".join(own) or "none"
             raise Abort(f"the function returned bytes alone, and the expected outputs are: {expected}")
-        returned = {element.outputs[0]: returned}
+        returned = {own[0]: returned}
     elif returned is None:
         returned = {}
     if not isinstance(returned, Mapping):
@@ -127,6 +131,8 @@ def _keep(
     for name, data in returned.items():
         if name not in outputs:
             raise Abort(f"the function returned an output that nobody expects: {name!r}")
+        if name in handed_over:
+            raise Abort(f"the function returned output {name!r}, which it handed over to a sub-task")
         if not isinstance(data, bytes | bytearray | memoryview):
             raise Abort(f"the function returned {type(data).__name__} for output {name!r}, not bytes")
         if len(data) <= INLINE_BYTES:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from armonik.protogen.common.agent_common_pb2 import NotifyResultDataRequest
 from armonik.protogen.common.objects_pb2 import Empty, Output
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
@@ -23,12 +22,12 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer, add_
 from armonik_sdk.api.runcall import MAX_FRAME_BYTES, METHOD, frame, unframe
 from armonik_sdk.worker.children import Children
 from armonik_sdk.worker.running import Ended, Running
+from armonik_sdk.worker.submitting import tell
 
 log = logging.getLogger(__name__)
 
 FOREVER: Final = 10**9
 """Seconds; the caller has a time-out of its own."""
-NOTIFY_SECONDS: Final = 30.0
 _LIMITS: Final = [
     ("grpc.max_receive_message_length", MAX_FRAME_BYTES),
     ("grpc.max_send_message_length", MAX_FRAME_BYTES),
@@ -139,15 +138,7 @@ class _ElementByElement(WorkerServicer):  # type: ignore[misc]  # generated with
             await context.abort(grpc.StatusCode.INTERNAL, entry["failed"])
         if "error" in entry:
             return ProcessReply(output=Output(error=Output.Error(details=entry["error"])))
-        for name, blob in entry["outputs"].items():
-            if blob is not None:
-                await asyncio.to_thread((Path(request.data_folder) / outputs[name]).write_bytes, blobs[blob])
-        ids = [
-            NotifyResultDataRequest.ResultIdentifier(session_id=request.session_id, result_id=outputs[name])
-            for name in entry["outputs"]
-        ]
-        told = NotifyResultDataRequest(communication_token=request.communication_token, ids=ids)
-        await self._agent.NotifyResultData(told, timeout=NOTIFY_SECONDS)
+        await tell(self._agent, request, entry, blobs, outputs)
         return ProcessReply(output=Output(ok=Empty()))
 
 
@@ -160,6 +151,9 @@ def _said(ended: list[Ended]) -> bytes:
             first = len(blobs)
             places = entry["outputs"]
             entry["outputs"] = {n: None if at is None else first + at for n, at in places.items()}
+            for child in entry.get("children", ()):
+                if isinstance(child["payload"], int):
+                    child["payload"] += first
             blobs += own
         entries.append(entry)
     return frame({"ended": entries}, blobs)
