@@ -20,7 +20,7 @@ def function(element: Element) -> bytes | None:
 
 
 def calculate(mode: str, element: Element) -> bytes | None:
-    """`squares` of the payload's numbers: one sub-task each, and one that adds them up in this one's place."""
+    """`squares` of the payload's numbers: a sub-task each, and one that adds them up in this one's place."""
     if mode == "square":
         return str(int(element.payload) ** 2).encode()
     if mode == "sum":
