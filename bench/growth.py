@@ -54,7 +54,9 @@ async def _measure(system: OwnWorker, count: int) -> float:
     seconds, costs = time.monotonic() - started, used(before, cluster.read())
     print(f"\n{count} elements, {system.workers} workers: {count / seconds:.0f} elements/s")
     row = {component: 1000 * cost / count for component, cost in costs.items()}
-    print("  CPU-ms an element:", _line(row, 3), flush=True)
+    print("  CPU-ms an element:", _line(row, 3))
+    full = {component: 1000 / cost for component, cost in row.items() if cost}
+    print("  elements/s that would fill a core with it:", _line(full, 0), flush=True)
     return seconds
 
 

@@ -13,6 +13,7 @@ from armonik_operator.resources.child import build_child
 from armonik_operator.results import ResultBook, ResultName
 from armonik_operator.state import Servers, State
 from armonik_operator.texts import shorten
+from armonik_operator.together import together
 from armonik_sdk.api.const import PARENT_LABEL
 from armonik_sdk.api.kinds import Session, Task, TaskOptions, merge_options
 from armonik_sdk.api.messages import ManifestItem
@@ -54,13 +55,17 @@ class Children:
             return
         items = await self._children_items(group)
         uid, refusal = await self._make(run, group, session)
-        for index, item in enumerate(items):
-            for result in item.output_ids or ():
-                name = ResultName(run.namespace, run.session, result)
-                if refusal:
-                    await self._book.abort(name, run.task, index, refusal)
-                elif not await self._book.own(name, uid, index, former=run.task):
-                    log.warning("result %s of child %s/%s is another task's", result, *name[:1], group.name)
+
+        async def hand_over(owed: tuple[int, str]) -> None:
+            index, result = owed
+            name = ResultName(run.namespace, run.session, result)
+            if refusal:
+                await self._book.abort(name, run.task, index, refusal)
+            elif not await self._book.own(name, uid, index, former=run.task):
+                log.warning("result %s of child %s/%s is another task's", result, *name[:1], group.name)
+
+        owed = [(index, result) for index, item in enumerate(items) for result in item.output_ids or ()]
+        await together(hand_over, owed)
         entry = Inventory(uid=uid or NOBODY, name=group.name, session=run.session, parent=run.task)
         await self._servers.inventory.create(key, entry)
 

@@ -1,11 +1,14 @@
 """What a record brings about before it is folded: results, then child Tasks (protocol steps F2 and F3)."""
 
+from functools import partial
+
 from armonik_operator.children import Children
 from armonik_operator.fold import TaskFold, all_outcomes
 from armonik_operator.inputs import Items
 from armonik_operator.needs import chain
 from armonik_operator.results import ResultBook, ResultName
 from armonik_operator.state import Received, Servers, State
+from armonik_operator.together import together
 from armonik_sdk.api.kinds import Task
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.objects import expand
@@ -36,21 +39,21 @@ class Effects:
             record = _as_kept(record, stands)
             whole = Received(run, record, received.sequence, received.time)
         task = self._state.last_seen(run.task)
-        for outcome in all_outcomes(record):
-            if not fold.has_ended(outcome.index):
-                await self._settle(whole, outcome, task)
+        fresh = [outcome for outcome in all_outcomes(record) if not fold.has_ended(outcome.index)]
+        settle = partial(self._settle, whole, task)
+        await together(settle, (outcome for outcome in fresh if _speaks(outcome)))
         if record.kind is RecordKind.CANCELLED and task is not None and task.spec.items_ref is not None:
             listed = {outcome.index for outcome in all_outcomes(record)}
             for index in range(record.start, record.end):
                 if index not in listed and not fold.has_ended(index):
                     bare = Outcome(index=index, kind=OutcomeKind.CANCELLED)
-                    await self._settle(whole, bare, task)
+                    await settle(bare)
         for group in record.children:
             if group.name not in fold.children:
                 await self._children.create(run, group)
         return record
 
-    async def _settle(self, received: Received, outcome: Outcome, task: Task | None) -> None:
+    async def _settle(self, received: Received, task: Task | None, outcome: Outcome) -> None:
         """Results with an id of their own: those the element made, or owed and will never make."""
         run = received.run
         for result, piece in outcome.made.items():
@@ -65,6 +68,11 @@ class Effects:
         for result in await self._items.owed(task, outcome.index):
             name = ResultName(run.namespace, run.session, result)
             await self._book.abort(name, run.task, outcome.index, reason)
+
+
+def _speaks(outcome: Outcome) -> bool:
+    """Whether any result with an id of its own may follow from it."""
+    return bool(outcome.made) or outcome.kind is not OutcomeKind.COMPLETED
 
 
 def _as_kept(record: Record, stands: RunResults) -> Record:
