@@ -85,6 +85,7 @@ async def store_proxy(s3_endpoint: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def operator(
+    request: pytest.FixtureRequest,
     apiserver: Any,
     kube: Kube,
     namespace: str,
@@ -114,6 +115,7 @@ async def operator(
         "ARMONIK_MANAGE_CRDS": "false",
         "ARMONIK_HEALTH_PORT": str(free_port()),
     }
+    environ |= getattr(request, "param", {})
     process = Process(environ, tmp_path / "operator.log")
     process.start()
     yield process

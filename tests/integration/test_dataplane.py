@@ -12,10 +12,19 @@ from nats.js.api import StorageType
 
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import CONTROL, QUEUE, RunId, consumer
+from armonik_sdk.api.names import (
+    CONTROL,
+    JOURNAL,
+    QUEUE,
+    RESULTS,
+    TASKS,
+    RunId,
+    bucket_stream,
+    consumer,
+)
 from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
 from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.errors import ChecksumMismatch, Conflict, ObjectMissing
+from armonik_sdk.dataplane.errors import ChecksumMismatch, Conflict, ObjectMissing, QueueFull
 from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket, put_control
 from armonik_sdk.dataplane.listing import subjects
@@ -226,6 +235,46 @@ async def test_streams_and_buckets_may_be_ensured_again(nats_client: Client) -> 
     await journal.submit(run, _record())
     await ensure(nats_client)
     assert await journal.head(run) is not None
+
+
+async def test_each_has_its_share_of_the_store_and_the_journal_what_is_left(nats_client: Client) -> None:
+    js, store = nats_client.jetstream(timeout=30), 4_000_000
+
+    async def limits() -> dict[str, int | None]:
+        buckets = {name: bucket_stream(name) for name in (CONTROL, RESULTS, TASKS)}
+        streams = {QUEUE: QUEUE, JOURNAL: JOURNAL} | buckets
+        return {name: (await js.stream_info(stream)).config.max_bytes for name, stream in streams.items()}
+
+    assert set((await limits()).values()) == {-1}
+    await ensure(nats_client, store_bytes=store)
+    shares = {QUEUE: 1_600_000, RESULTS: 1_200_000, TASKS: 360_000, CONTROL: 40_000, JOURNAL: -1}
+    assert await limits() == shares
+    await ensure(nats_client, store_bytes=2 * store)
+    assert await limits() == {name: max(-1, 2 * share) for name, share in shares.items()}
+    await ensure(nats_client)
+    assert set((await limits()).values()) == {-1}
+
+
+async def test_a_full_queue_is_told_from_one_that_has_the_run_already(nats_client: Client) -> None:
+    await ensure(nats_client, store_bytes=100_000)
+    first = _run()
+    assert await publish_run(nats_client, first, "p", _message(first))
+
+    async def fill_queue() -> None:
+        for other in (_run() for _ in range(1000)):
+            await publish_run(nats_client, other, "p", _message(other))
+
+    async def fill_control() -> None:
+        for number in range(1000):
+            await control.put(f"ns.{number}", Control(state=DesiredState.RUNNING))
+
+    control = Bucket(nats_client, CONTROL, Control)
+    with pytest.raises(QueueFull, match="no room left"):
+        await fill_queue()
+    assert await publish_run(nats_client, first, "p", _message(first)) is False
+    with pytest.raises(QueueFull, match="no room left"):
+        await fill_control()
+    assert await Journal(nats_client).submit(first, _record())
 
 
 async def test_objects_are_read_whole_or_in_part_and_checked(

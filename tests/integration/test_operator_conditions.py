@@ -1,15 +1,18 @@
 """What stops a Task from outside: each a condition that says the mend, and that ends when it is mended."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from operator_process import FakeAgent, Process, conditions, finished, manifest, ready_reason, until
+from nats.js.errors import APIError
+from operator_process import DEADLINE, FakeAgent, Process, conditions, finished, manifest, ready_reason, until
 from proxy import Proxy
 from servers import NatsServer
 
 from armonik_operator.adapters.kube import EVENTS, SESSIONS, TASKS, Kube
+from armonik_sdk.api.names import QUEUE
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +69,43 @@ async def test_dependencies_that_cannot_be_are_named(
     while "name" not in computed:
         computed.add((await agent.compute()).task_name)
     assert conditions(await finished(kube, "name", namespace)) == {"Finished": "Succeeded"}
+
+
+@pytest.mark.parametrize("operator", [{"ARMONIK_NATS_STORE": "4MiB"}], indirect=True)
+async def test_a_full_queue_is_waited_for_and_shown(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, nats_client: Client
+) -> None:
+    js = nats_client.jetstream(timeout=30)
+    share = int(4 * 1024 * 1024 * 0.4)
+    async with asyncio.timeout(DEADLINE):
+        while (await js.stream_info(QUEUE)).config.max_bytes != share:  # noqa: ASYNC110 - NATS sets no event
+            await asyncio.sleep(0.1)
+
+    async def fill(size: int) -> None:
+        for n in range(1000):
+            await js.publish(f"armonik.queue.elsewhere.p.0.s.{size}.{n}.1", bytes(size), stream=QUEUE)
+
+    for size in (8000, 10):
+        with pytest.raises(APIError, match="maximum bytes exceeded"):
+            await fill(size)
+    for name, count in (("one", 1), ("many", 30)):
+        await kube.create(TASKS, manifest("Task", name, session="demo", count=count), namespace)
+    for name in ("one", "many"):
+        task = await until(kube, TASKS, name, namespace, lambda task: "QueueFull" in conditions(task))
+        assert conditions(task)["QueueFull"] == "QueueFull"
+        said = next(c for c in task["status"]["conditions"] if c["type"] == "QueueFull")
+        assert said["status"] == "True"
+        assert "NATS has no room left (maximum bytes exceeded)" in said["message"]
+        assert "nats.jetstream.maxFileStore" in said["message"]
+    await js.purge_stream(QUEUE, subject="armonik.queue.elsewhere.>")
+    left = 31
+    while left:
+        message = await agent.compute()
+        left -= message.end - message.start
+    assert conditions(await finished(kube, "one", namespace)) == {"Finished": "Succeeded"}
+    many = await finished(kube, "many", namespace)
+    assert conditions(many) == {"Finished": "Succeeded"}
+    assert many["status"]["progress"] == "30/30"
 
 
 async def test_the_bound_of_a_namespace_holds_tasks_back(

@@ -265,7 +265,7 @@ class Controller:
     async def _prepare_servers(self, kube: Kube, client: Client, outage: Outage) -> None:
         while True:
             try:
-                await topology.ensure(client)
+                await topology.ensure(client, store_bytes=self._settings.nats_store_bytes)
                 created, last = await topology.journal_state(client)
                 statuses = await self._statuses(kube)
             except KubeUnavailable as error:

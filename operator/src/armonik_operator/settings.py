@@ -1,5 +1,6 @@
 """The operator's settings, read once from the environment at start."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
@@ -10,6 +11,23 @@ from armonik_sdk.api.const import NATS_SECRET, S3_SECRET
 from armonik_sdk.api.kinds import TaskOptions
 
 _PREFIX = "ARMONIK_"
+_SIZE = re.compile(r"(\d+)([kmgt]?)(i?b)?", re.IGNORECASE)
+_POWERS = " kmgt"
+
+
+def size_of(text: str) -> int:
+    """Bytes of a size as NATS' configuration has it: `1600MB` and `1600MiB` are by 1024, `1600M` by 1000.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if not text:
+        return 0
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no size; write it as 1600MB")
+    unit = 1024 if found[3] else 1000
+    return int(found[1]) * int(unit ** _POWERS.index((found[2] or " ").lower()))
 
 
 class Settings(BaseModel):
@@ -27,6 +45,8 @@ class Settings(BaseModel):
     """Address of NATS as pods see it."""
     nats_secret: str = NATS_SECRET
     """Secret with the passwords of the three NATS users."""
+    nats_store: str = ""
+    """What NATS may keep on disk, in its units (`max_file_store`); empty: unknown, no stream has a share."""
     nats_external: bool = False
     """NATS is not the chart's: its Secret is the user's and never made here."""
     s3_endpoint: Annotated[str, Field(pattern=r"^[^/]+$")]
@@ -63,6 +83,17 @@ class Settings(BaseModel):
     @classmethod
     def _comma_list(cls, value: object) -> object:
         return tuple(filter(None, (v.strip() for v in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("nats_store")
+    @classmethod
+    def _a_size(cls, value: str) -> str:
+        size_of(value)
+        return value
+
+    @property
+    def nats_store_bytes(self) -> int:
+        """The same as a number; 0: unknown."""
+        return size_of(self.nats_store)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

@@ -68,6 +68,8 @@ class Shown:
     """What has to be mended: condition Ready=False."""
     blocked: str = ""
     """Why children cannot be created; the Task does not finish meanwhile."""
+    full: str = ""
+    """Why runs cannot be queued: NATS has no room."""
     cancelling: bool = False
     paused: bool = False
     """The Session is paused."""
@@ -153,7 +155,12 @@ def _passes(said: Condition) -> bool:
     return said.type == ConditionType.WAITING and said.reason != Reason.BACK_OFF
 
 
-_PASSING = (ConditionType.READY, ConditionType.CHILDREN_BLOCKED, ConditionType.WAITING)
+_PASSING = (
+    ConditionType.READY,
+    ConditionType.QUEUE_FULL,
+    ConditionType.CHILDREN_BLOCKED,
+    ConditionType.WAITING,
+)
 
 
 def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: datetime) -> list[Condition]:
@@ -169,6 +176,8 @@ def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: d
         conditions = put(ConditionType.READY, False, shown.refusal.reason, shown.refusal.message)
     if shown.blocked:
         conditions = put(ConditionType.CHILDREN_BLOCKED, True, Reason.QUOTA_EXCEEDED, shown.blocked)
+    if shown.full and not finished:
+        conditions = put(ConditionType.QUEUE_FULL, True, Reason.QUEUE_FULL, shown.full)
     if shown.waiting is not None and shown.refusal is None and not finished:
         conditions = put(ConditionType.WAITING, True, shown.waiting.reason, shown.waiting.message)
     if finished:

@@ -34,7 +34,7 @@ from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import RunId, band_of, inventory_key
 from armonik_sdk.api.ranges import Ranges, Span
 from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind, RunResults
-from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
+from armonik_sdk.dataplane.errors import QueueFull, QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import publish_run
 
@@ -46,6 +46,12 @@ POLL = 5.0
 """Seconds until something that is missing is looked for again, when nothing tells that it came."""
 RESULTS_POLL = 10.0
 """Seconds until results that others may complete are looked at again."""
+
+
+MORE_ROOM = (
+    "Work goes on as room appears: what is queued is worked off, Tasks that are over make room when they are "
+    "deleted (ttlSecondsAfterFinished), and nats.jetstream.maxFileStore of the chart gives more"
+)
 
 
 class TaskWorker:
@@ -111,6 +117,9 @@ class TaskWorker:
             log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(down))
             message = f"the object store cannot be reached; work goes on when it is back: {_first(down)}"
             shown, again = Shown(refusal=Refusal(Reason.STORE_UNAVAILABLE, message)), POLL
+        except* QueueFull as full:
+            log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(full))
+            shown, again = Shown(full=f"{_first(full)}. {MORE_ROOM}"), POLL
         except* QueueUnavailable as down:
             log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(down))
             message = f"NATS cannot be reached; work goes on when it is back: {_first(down)}"
@@ -196,7 +205,11 @@ class TaskWorker:
             message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
             # Where an operator before us cut differently, its run stands.
             if await self._ending.append_first(run, record):
-                await self._publish(run, span, message, made.options, inputs)
+                try:
+                    await self._publish(run, span, message, made.options, inputs)
+                except QueueFull:
+                    self._state.republish.setdefault(task.metadata.uid, set()).add(span[0])
+                    raise
 
     async def _publish(
         self, run: RunId, span: Span, message: RunMessage, options: TaskOptions, inputs: Inputs

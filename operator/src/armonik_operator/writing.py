@@ -129,6 +129,8 @@ class StatusWriter:
         news = bool(now_is and was != now_is)
         if old is not None and shown.blocked:
             news = not is_true(old.conditions, ConditionType.CHILDREN_BLOCKED)
+        if old is not None and shown.full:
+            news = news or not is_true(old.conditions, ConditionType.QUEUE_FULL)
         if old is None or old.observed_generation < task.metadata.generation or news:
             return self._first.wait(uid, now) or None
         last = self._state.written.setdefault(uid, now - SLOW if old is None else now)

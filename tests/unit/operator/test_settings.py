@@ -3,7 +3,7 @@
 import pytest
 
 from armonik_operator.errors import InvalidSetting
-from armonik_operator.settings import Settings
+from armonik_operator.settings import Settings, size_of
 
 NEEDED = {
     "ARMONIK_NAMESPACE": "armonik-system",
@@ -27,6 +27,27 @@ def test_an_empty_variable_counts_as_unset() -> None:
 def test_namespaces_are_a_comma_list() -> None:
     settings = Settings.from_environ(NEEDED | {"ARMONIK_WATCH_NAMESPACES": "a, b,"})
     assert settings.watch_namespaces == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("", 0),
+        ("7", 7),
+        ("3k", 3000),
+        ("1600MB", 1600 * 1024**2),
+        ("2GiB", 2 * 1024**3),
+        ("1T", 10**12),
+        ("5ki", None),
+        ("much", None),
+    ],
+)
+def test_the_store_has_a_size_in_nats_units(text: str, size: int | None) -> None:
+    if size is None:
+        with pytest.raises(ValueError, match="write it as 1600MB"):
+            size_of(text)
+    else:
+        assert size_of(text) == size
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ class Reason(StrEnum):
     PAYLOAD_NOT_FOUND = "PayloadNotFound"
     QUOTA_EXCEEDED = "QuotaExceeded"
     QUEUE_UNAVAILABLE = "QueueUnavailable"
+    QUEUE_FULL = "QueueFull"
     STORE_UNAVAILABLE = "StoreUnavailable"
     # Partition, Ready=False
     TEMPLATE_INVALID = "TemplateInvalid"

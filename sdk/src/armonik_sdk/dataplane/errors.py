@@ -6,6 +6,7 @@ DataPlaneError
 ├── ChecksumMismatch    an object's bytes are not those that were committed
 ├── StoreUnavailable    the object store gave no usable answer within the retries
 ├── QueueUnavailable    NATS gave no usable answer within the retries
+│   └── QueueFull       it has no room for what was to be written
 └── InvalidCredentials  a key of the credentials is missing or unusable
 """
 
@@ -41,6 +42,10 @@ class StoreUnavailable(DataPlaneError):  # noqa: N818 - reads as the state
 
 class QueueUnavailable(DataPlaneError):  # noqa: N818 - reads as the state
     """NATS gave no usable answer within the retries; the same call may work later."""
+
+
+class QueueFull(QueueUnavailable):
+    """NATS has no room for what was to be written; the same call works when there is room again."""
 
 
 class InvalidCredentials(DataPlaneError):  # noqa: N818 - reads as the thing that is wrong

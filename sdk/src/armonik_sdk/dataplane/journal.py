@@ -17,7 +17,7 @@ from nats.js.api import Header, RawStreamMsg
 
 from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import Record, ResultRecord
-from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+from armonik_sdk.dataplane.errors import Conflict, QueueFull, QueueUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,20 @@ UNREACHABLE = (
     nats.js.errors.ServiceUnavailableError,
     nats.js.errors.NoStreamResponseError,
 )
+
+
+_STREAM_REFUSED = 10077
+"""The server's error code when a stream's own limit would be exceeded; the description says which."""
+_NO_ROOM = (10023, 10047)
+"""The server's error codes when it has no room for anything."""
+
+
+def refused(what: str, error: nats.js.errors.APIError) -> QueueUnavailable:
+    """The error for a write that the server refused, other than by compare-and-set."""
+    full = error.err_code == _STREAM_REFUSED and "bytes" in (error.description or "")
+    if full or error.err_code in _NO_ROOM:
+        return QueueFull(f"{what}: NATS has no room left ({error.description})")
+    return QueueUnavailable(f"{what}: {error}")
 
 
 @dataclass(frozen=True)
@@ -94,15 +108,20 @@ class Log(Generic[R]):
 
         Raises:
             Conflict: another record is the head; the error carries it.
-            QueueUnavailable: no answer within the retries. The record may or may not stand.
+            QueueUnavailable: no answer within the retries, or no room (QueueFull). The record may or may not
+                stand.
         """
         headers = {str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(expected)}
+        last = QueueUnavailable(f"append to {subject} unanswered in {ATTEMPTS} attempts")
         for attempt in range(ATTEMPTS):
             try:
                 ack = await self._js.publish(subject, record.encode(), stream=JOURNAL, headers=dict(headers))
             except nats.js.errors.APIError as error:
-                if error.err_code != WRONG_LAST_SEQUENCE and not isinstance(error, UNREACHABLE):
-                    raise QueueUnavailable(f"append to {subject} refused: {error}") from error
+                if error.err_code != WRONG_LAST_SEQUENCE:
+                    last = refused(f"append to {subject} refused", error)
+                    if not isinstance(error, UNREACHABLE):
+                        raise last from error
+                    await _pause(attempt)
             except UNREACHABLE as error:
                 log.info("append to %s unanswered (%s: %s)", subject, type(error).__name__, error)
                 await _pause(attempt)
@@ -115,7 +134,7 @@ class Log(Generic[R]):
                 head is not None and after is not None and head.record.record_id != after
             ):
                 raise Conflict(f"{subject} has another head than {expected}", head)
-        raise QueueUnavailable(f"append to {subject} unanswered in {ATTEMPTS} attempts")
+        raise last
 
 
 class Journal:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from armonik_sdk.api.names import bucket_stream, bucket_subject
 from armonik_sdk.api.records import Control, DesiredState, Wire
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, WRONG_LAST_SEQUENCE
+from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, WRONG_LAST_SEQUENCE, refused
 from armonik_sdk.dataplane.listing import subjects
 
 T = TypeVar("T", bound=Wire)
@@ -154,7 +154,7 @@ class Bucket(Generic[T]):
         except nats.js.errors.APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 raise Conflict(f"{self._name}[{key}] is not at revision {revision}") from error
-            raise QueueUnavailable(f"{self._name}[{key}] could not be written: {error}") from error
+            raise refused(f"{self._name}[{key}] could not be written", error) from error
         except UNREACHABLE as error:
             raise QueueUnavailable(f"{self._name}[{key}] could not be written: {error}") from error
         return int(ack.seq)

@@ -12,14 +12,14 @@ from nats.aio.msg import Msg
 
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import ALL_QUEUED, DEFAULT_BAND, QUEUE, RunId, consumer
-from armonik_sdk.dataplane.errors import QueueUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE
+from armonik_sdk.dataplane.errors import QueueFull, QueueUnavailable
+from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, refused
 from armonik_sdk.dataplane.listing import subjects
 
 log = logging.getLogger(__name__)
 
 ALREADY_QUEUED = 10077
-"""The server's error code when a subject holds its one message already."""
+"""The server's error code when a subject holds its one message already, or the queue has no room."""
 _LATE = 1.0
 """Seconds that an answer may take beyond the pull's own time."""
 _NOTHING_THERE = ("404", "408")
@@ -31,15 +31,17 @@ async def publish_run(
     """Queue a submission in a band of priority; False when it is queued already, which is as good.
 
     Raises:
-        QueueUnavailable: no answer, or the store is full; the sweep publishes it later.
+        QueueFull: there is no room in the queue.
+        QueueUnavailable: no answer; the sweep publishes it later.
     """
     js = client.jetstream(timeout=REQUEST_TIMEOUT)
     try:
         await js.publish(run.queue(partition, message.n, band), message.encode(), stream=QUEUE)
     except nats.js.errors.APIError as error:
-        if error.err_code == ALREADY_QUEUED:
+        refusal = refused(f"run {run.journal} could not be queued", error)
+        if error.err_code == ALREADY_QUEUED and not isinstance(refusal, QueueFull):
             return False
-        raise QueueUnavailable(f"run {run.journal} could not be queued: {error}") from error
+        raise refusal from error
     except UNREACHABLE as error:
         raise QueueUnavailable(f"run {run.journal} could not be queued: {error}") from error
     return True

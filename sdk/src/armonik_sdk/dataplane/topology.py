@@ -28,10 +28,13 @@ from armonik_sdk.api.names import (
     QUEUE,
     RESULTS,
     TASKS,
+    bucket_stream,
     consumer,
     consumer_filter,
 )
 
+SHARES = {QUEUE: 0.40, RESULTS: 0.30, TASKS: 0.09, CONTROL: 0.01}
+"""Of NATS' store, at most. The rest is the journal's alone: commits find room where submissions do not."""
 ACK_WAIT = 10.0
 """Seconds without renewal after which a run is delivered again."""
 MAX_WAITING = 100_000
@@ -39,8 +42,12 @@ MAX_WAITING = 100_000
 _REQUEST_TIMEOUT = 10.0
 
 
-async def ensure(client: Client, *, replicas: int = 1) -> None:
-    """Create or update the streams QUEUE and JOURNAL and the three buckets."""
+async def ensure(client: Client, *, replicas: int = 1, store_bytes: int = 0) -> None:
+    """Create or update the streams QUEUE and JOURNAL and the three buckets.
+
+    `store_bytes`: what NATS may keep in all, divided by `SHARES`; 0: unknown, nobody has a share of his own.
+    """
+    shares = {name: int(store_bytes * share) or -1 for name, share in SHARES.items()}
     js = client.jetstream(timeout=_REQUEST_TIMEOUT)
     await _ensure_stream(
         js,
@@ -52,6 +59,7 @@ async def ensure(client: Client, *, replicas: int = 1) -> None:
             discard=DiscardPolicy.NEW,
             discard_new_per_subject=True,
             max_msgs_per_subject=1,
+            max_bytes=shares[QUEUE],
             num_replicas=replicas,
         ),
     )
@@ -69,11 +77,14 @@ async def ensure(client: Client, *, replicas: int = 1) -> None:
     )
     for bucket in (TASKS, CONTROL, RESULTS):
         try:
-            await js.key_value(bucket)
+            info = await js.stream_info(bucket_stream(bucket))
         except nats.js.errors.NotFoundError:
-            await js.create_key_value(
-                KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=replicas)
-            )
+            made = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=replicas)
+            made.max_bytes = shares[bucket]
+            await js.create_key_value(made)
+        else:
+            if info.config.max_bytes != shares[bucket]:
+                await js.update_stream(info.config.evolve(max_bytes=shares[bucket]))
 
 
 async def ensure_consumer(client: Client, namespace: str, partition: str, band: int = DEFAULT_BAND) -> None:
