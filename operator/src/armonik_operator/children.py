@@ -68,6 +68,8 @@ class Children:
         await together(hand_over, owed)
         entry = Inventory(uid=uid or NOBODY, name=group.name, session=run.session, parent=run.task)
         await self._servers.inventory.create(key, entry)
+        if uid:
+            self._wake(uid)  # only now may it be admitted, and it has looked before
 
     async def _make(self, run: RunId, group: ChildGroup, session: Session) -> tuple[str, str]:
         """UID of the child; or, where it can never be, why."""
@@ -103,7 +105,6 @@ class Children:
             raise ChildrenBlocked(f"{what}, cannot be created: {error.message}") from error
         task = Task.from_object(made)
         self._state.put_task(task)  # so that its session is not over before the watch tells of it
-        self._wake(task.metadata.uid)
         return task.metadata.uid, ""
 
     async def _options(self, parent: Task | None, group: ChildGroup, session: Session) -> TaskOptions:
