@@ -85,6 +85,15 @@ def test_users_and_identities_come_from_the_operators_secrets(helm: Helm) -> Non
     assert not identities.get("optional")
 
 
+def test_the_object_store_bounds_what_it_holds_in_memory(helm: Helm) -> None:
+    container = _template(helm.render(), "armonik-s3")["spec"]["containers"][0]
+    assert {"-s3.concurrentUploadLimitMB=128", "-s3.readerCacheSizeMB=128", "-s3.cacheCapacityMB=64"} <= set(
+        container["command"]
+    )
+    assert {"name": "GOMEMLIMIT", "value": "600MiB"} in container["env"]
+    assert container["resources"]["limits"]["memory"] == "768Mi"
+
+
 def test_only_the_s3_port_listens_beyond_the_pod(helm: Helm) -> None:
     command = _template(helm.render(), "armonik-s3")["spec"]["containers"][0]["command"]
     assert {"-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0", "-s3.port.iceberg=0", "-s3.port.lance=0"} <= set(
