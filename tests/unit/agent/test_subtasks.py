@@ -78,3 +78,11 @@ def test_children_inherit_options_and_name_each_other_by_new_ids() -> None:
 def test_what_is_no_sub_task_is_a_breach(entries: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         read(entries, parent(), IDS, [memoryview(b"x")])
+
+
+def test_a_sub_task_may_need_as_many_others_as_a_task() -> None:
+    entries: list[dict[str, Any]] = [{"payload": 0} for _ in range(4096)]
+    told = read([*entries, {"payload": 0, "needs": list(range(4096))}], parent(), IDS, [memoryview(b"x")])
+    assert len(told.items[-1].depends_on or ()) == 4096
+    with pytest.raises(ValueError, match="4096"):
+        read([*entries, {"payload": 0, "needs": [*range(4096), 0]}], parent(), IDS, [memoryview(b"x")])

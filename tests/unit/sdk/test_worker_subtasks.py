@@ -49,4 +49,6 @@ def test_what_cannot_be_is_refused_with_the_reason(tmp_path: Path) -> None:
         parent.submit(depends_on=["other"])
     with pytest.raises(ValueError, match="not submitted yet"):
         parent.submit(depends_on=[Promise(1)])
+    with pytest.raises(ValueError, match="more than 4096 dependencies"):
+        parent.submit(depends_on=[Promise(0)] * 4097)
     assert len(parent.sub_tasks) == 1

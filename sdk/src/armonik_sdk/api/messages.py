@@ -1,8 +1,11 @@
 """Messages of the data plane that are not kept: the queue's, the question to an owner, events of agents."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from armonik_sdk.api.kinds.data import ObjectRef
+from armonik_sdk.api.const import MAX_DEPENDENCIES
+from armonik_sdk.api.kinds.data import Dependency, ObjectRef
 from armonik_sdk.api.kinds.options import TaskOptions
 from armonik_sdk.api.kinds.task import Item
 from armonik_sdk.api.records import DataRef, Wire
@@ -59,8 +62,12 @@ class RunMessage(Wire):
 
 
 class ManifestItem(Item):
-    """A line of an items object: an Item, with ids of the results it must produce if they are not implied."""
+    """A line of an items object: an Item, with ids of the results it must produce if they are not implied.
 
+    It stands in no manifest, so it may depend on as much as a whole Task: a sub-task adds up what others made.
+    """
+
+    depends_on: Annotated[list[Dependency], Field(max_length=MAX_DEPENDENCIES)] | None = None
     output_ids: list[str] | None = None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from armonik_sdk.api.const import MAX_DEPENDENCIES
 from armonik_sdk.api.runcall import INLINE_BYTES
 
 MOST = 100_000
@@ -46,6 +47,8 @@ class SubTasks(list[SubTask]):
                 raise ValueError(f"{made.output!r} is no output of this element")
             if made.output in self.handed_over:
                 raise ValueError(f"output {made.output!r} is handed to another sub-task already")
+        if len(made.needs) > MAX_DEPENDENCIES:
+            raise ValueError(f"more than {MAX_DEPENDENCIES} dependencies of one sub-task")
         for needed in made.needs:
             if isinstance(needed, str) and needed not in dependencies:
                 raise ValueError(f"{needed!r} is no dependency of this element")
