@@ -64,7 +64,7 @@ class RunMessage(Wire):
 class ManifestItem(Item):
     """A line of an items object: an Item, with ids of the results it must produce if they are not implied.
 
-    It stands in no manifest, so it may depend on as much as a whole Task: a sub-task adds up what others made.
+    It stands in no manifest, so it may depend on as much as a whole Task: sub-tasks add up what others made.
     """
 
     depends_on: Annotated[list[Dependency], Field(max_length=MAX_DEPENDENCIES)] | None = None
