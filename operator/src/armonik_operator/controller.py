@@ -214,7 +214,7 @@ class Controller:
                 group.create_task(fold_loop.run(int(info.state.last_seq)))
                 await fold_loop.caught_up.wait()
                 log.info("the journal is replayed up to %d; working", info.state.last_seq)
-                self._believe_statuses()
+                self._believe_statuses(fold_loop.read)
                 group.create_task(self._queue.run())
                 group.create_task(self._make_bucket(store))
                 group.create_task(self._sweep_for_ever(client))
@@ -279,11 +279,11 @@ class Controller:
                 self._live(Life.of(int(created.timestamp()), last, statuses, self._state.life))
                 return
 
-    def _believe_statuses(self) -> None:
+    def _believe_statuses(self, read: int) -> None:
         """Before anything of what was read is worked on."""
         state = self._state
         for uid, task in state.tasks.items():
-            if belied(task, state.received.get(uid, ()), state.life):
+            if belied(task, state.received.get(uid, ()), state.life, read):
                 log.warning("the journal has lost records that the status of task %s knows", uid)
                 self._live(state.life.after_loss())
                 return

@@ -52,6 +52,11 @@ class FoldLoop:
         self.caught_up = asyncio.Event()
         self.reconnected = asyncio.Event()
 
+    @property
+    def read(self) -> int:
+        """Sequence of the last record that was read."""
+        return self._last
+
     async def run(self, until: int) -> None:
         """Read for ever; `until` is the last sequence at the start.
 

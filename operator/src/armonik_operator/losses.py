@@ -15,19 +15,22 @@ from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import OutcomeKind
 
 
-def belied(task: Task, records: Iterable[Received], life: Life) -> bool:
+def belied(task: Task, records: Iterable[Received], life: Life, read: int) -> bool:
     """Whether the status of a Task says what its records do not.
 
     Args:
         task: a living Task. Of one that has ended the records may have been purged.
         records: all of it that stand in the journal, in their order.
         life: of the journal; statuses of an earlier one are about other records.
+        read: sequence up to which the journal was read. An operator that is about to lose its Lease may
+            have written a status meanwhile that knows more.
     """
     status = task.status
     if (
         status is None
         or not status.journal_sequence
         or status.journal_epoch != life.epoch
+        or status.journal_sequence > read
         or is_true(status.conditions, ConditionType.FINISHED)
     ):
         return False

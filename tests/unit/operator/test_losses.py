@@ -48,7 +48,8 @@ APART = ObjectRef(key="manifest")
         (task(7), [record(6), record(9)], True),
         (task(7, "0-1"), [record(7, 0, (0,))], True),
         (task(7, "0"), [record(7), record(9, 0, (0,))], True),
-        # Nobody can tell: purged after the end, or about another journal.
+        # Nobody can tell: purged after the end, about another journal, or newer than what was read.
+        (task(10), [record(7)], False),
         (task(7, "0-3", finished=True), [], False),
         (task(7, "0-3", epoch=MADE - 9), [record(7)], False),
     ],
@@ -56,12 +57,12 @@ APART = ObjectRef(key="manifest")
 def test_a_status_that_knows_more_than_the_journal_tells_of_a_loss(
     known: Task, records: list[Received], lost: bool
 ) -> None:
-    assert belied(known, records, LIFE) is lost
+    assert belied(known, records, LIFE, 9) is lost
 
 
 def test_after_a_loss_only_the_record_itself_is_looked_for() -> None:
     """What ended before it stands in the status and in no record."""
     later = LIFE.after_loss()
     assert later.fence == MADE + 1
-    assert not belied(task(7, "0-1", epoch=MADE + 1), [record(7)], later)
-    assert belied(task(7, "0-1", epoch=MADE + 1), [record(6)], later)
+    assert not belied(task(7, "0-1", epoch=MADE + 1), [record(7)], later, 9)
+    assert belied(task(7, "0-1", epoch=MADE + 1), [record(6)], later, 9)
