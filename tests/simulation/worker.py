@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import grpc.aio
 from armonik.protogen.common import agent_common_pb2 as wire
 from armonik.protogen.common.objects_pb2 import Empty, Output
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 
 from armonik_agent.worker_api import AgentService
 from simulation.process import CURRENT, Process
+from simulation.runworker import CHILD, failure
 
 
 class Refused(Exception):  # noqa: N818 - reads as what happened
@@ -40,24 +40,7 @@ class SimulatedAgentService(AgentService):
         return _Server()
 
 
-CHILD = b"child"
-"""Payload of sub-tasks."""
 SERVICES: dict[Process, AgentService] = {}
-
-
-class SimulatedChannel:
-    """What the agent's real client of the worker takes for a gRPC channel."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def stream_stream(self, method: str) -> Any:
-        """The worker takes elements, not runs."""
-
-        def refuse() -> Any:
-            raise _failure(grpc.StatusCode.UNIMPLEMENTED)
-
-        return refuse
 
 
 class SimulatedWorker:
@@ -89,10 +72,10 @@ class SimulatedWorker:
         seconds = float(options.get("seconds", "0.05")) * self.chance.uniform(0.2, 1.8)
         if mode == "hang" or seconds > limit:
             await asyncio.sleep(limit)
-            raise _failure(grpc.StatusCode.DEADLINE_EXCEEDED)
+            raise failure(grpc.StatusCode.DEADLINE_EXCEEDED)
         await asyncio.sleep(seconds)
         if mode == "crash" or (mode == "flaky" and self.chance.random() < 0.5):
-            raise _failure(grpc.StatusCode.UNAVAILABLE)
+            raise failure(grpc.StatusCode.UNAVAILABLE)
         if mode == "error":
             return ProcessReply(output=Output(error=Output.Error(details="asked to fail")))
         service, token = SERVICES[self._process], request.communication_token
@@ -115,7 +98,7 @@ class SimulatedWorker:
                 told = wire.NotifyResultDataRequest(communication_token=token, ids=ids)
                 await service.NotifyResultData(told, _Context())
         except Refused as error:
-            raise _failure(grpc.StatusCode.UNKNOWN) from error
+            raise failure(grpc.StatusCode.UNKNOWN) from error
         return ProcessReply(output=Output(ok=Empty()))
 
     async def _delegate(self, service: AgentService, request: Any, payloads: list[bytes]) -> None:
@@ -142,7 +125,3 @@ class SimulatedWorker:
         ]
         asked = wire.SubmitTasksRequest(communication_token=token, task_creations=children)
         await service.SubmitTasks(asked, _Context())
-
-
-def _failure(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "simulated")

@@ -31,9 +31,10 @@ from simulation.kube import Object, SimulatedKube
 from simulation.link import Link, SimulatedTransport
 from simulation.loop import VirtualLoop, virtual_clocks
 from simulation.process import CURRENT, OUTSIDE, Process
+from simulation.runworker import SimulatedChannel
 from simulation.server import NatsServer
 from simulation.store import SimulatedStore
-from simulation.worker import SERVICES, SimulatedAgentService, SimulatedChannel, SimulatedWorker
+from simulation.worker import SERVICES, SimulatedAgentService, SimulatedWorker
 
 NAMESPACE = "team"
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class World:
     def __init__(self, seed: int, pods: int = 2) -> None:
         self.chance = random.Random(seed)
         SimulatedWorker.chance = random.Random(seed + 1)
+        SimulatedChannel.chance = random.Random(seed + 2)
         self.loop = VirtualLoop()
         processes.install(self.loop)
         self.loop.set_exception_handler(self._unhandled)
