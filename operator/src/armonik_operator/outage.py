@@ -100,6 +100,14 @@ class Outage:
         return Reason.QUEUE_UNAVAILABLE, text
 
 
+def full_message(error: object) -> str:
+    """What a condition says when NATS has no room."""
+    return (
+        f"{error}. Work goes on as room appears: what is queued is worked off; Tasks that are over make room "
+        "when they are deleted (ttlSecondsAfterFinished); nats.jetstream.maxFileStore gives more"
+    )
+
+
 def store_message(address: str, error: object) -> str:
     """What a condition says of an object store that does not answer."""
     return f"the object store at {address} cannot be reached; work goes on when it is back: {error}"

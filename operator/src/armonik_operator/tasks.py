@@ -21,6 +21,7 @@ from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.inputs import Inputs, Items, Preparer
 from armonik_operator.load import Place
 from armonik_operator.needs import Looks
+from armonik_operator.outage import full_message
 from armonik_operator.quota import Quota
 from armonik_operator.reconcile.task import Cancel, Plan, Readiness, Refusal, plan, task_options
 from armonik_operator.results import ResultBook, ResultName, merge
@@ -46,12 +47,6 @@ POLL = 5.0
 """Seconds until something that is missing is looked for again, when nothing tells that it came."""
 RESULTS_POLL = 10.0
 """Seconds until results that others may complete are looked at again."""
-
-
-MORE_ROOM = (
-    "Work goes on as room appears: what is queued is worked off, Tasks that are over make room when they are "
-    "deleted (ttlSecondsAfterFinished), and nats.jetstream.maxFileStore of the chart gives more"
-)
 
 
 class TaskWorker:
@@ -119,7 +114,7 @@ class TaskWorker:
             shown, again = Shown(refusal=Refusal(Reason.STORE_UNAVAILABLE, message)), POLL
         except* QueueFull as full:
             log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(full))
-            shown, again = Shown(full=f"{_first(full)}. {MORE_ROOM}"), POLL
+            shown, again = Shown(full=full_message(_first(full))), POLL
         except* QueueUnavailable as down:
             log.warning("task %s/%s waits: %s", key.namespace, task.metadata.name, _first(down))
             message = f"NATS cannot be reached; work goes on when it is back: {_first(down)}"
