@@ -141,16 +141,18 @@ class Run:
                 if now - begun + longest > self.seconds:
                     print(f"stopping after {repetition - 1} repetitions: another would take too long")
                     break
-                await self._repetition(f"{repetition}/{repetitions}")
+                await self._repetition(repetition, f"{repetition}/{repetitions}")
                 longest = max(longest, time.monotonic() - now)
         finally:
             for subject in started:
                 self.failed |= await self._end(subject)
 
-    async def _repetition(self, label: str) -> None:
+    async def _repetition(self, number: int, label: str) -> None:
         """Each workload through each system, so that a disturbance meets all alike."""
         await self._idle()
         for workload in self.workloads:
+            if workload.most and number > workload.most:
+                continue
             for subject in self._takers(workload):
                 await self._with(subject, lambda s=subject, w=workload: self._one(label, s, w))  # type: ignore[misc]
 

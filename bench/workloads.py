@@ -76,6 +76,8 @@ class Workload:
     work: Work = Work()
     few: int = 0
     """The same for slow systems, which skip the workload when it is 0."""
+    most: int = 0
+    """Repetitions at most, of one that takes minutes; 0 is as many as of the others."""
     memory: bool = False
     """Whether what a system holds in memory at most is told."""
 

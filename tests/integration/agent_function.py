@@ -36,6 +36,8 @@ def function(element: Element) -> bytes | dict[str, bytes]:
         case ["parent", *numbers]:
             submit(element, numbers)
             return dict.fromkeys(element.outputs[1:], b"own")
+        case ["impossible"]:
+            element.submit(b"x", priority=1000)
         case ["unkept", *numbers]:
             submit(element, numbers)
             raise Abort("refused after it has submitted")

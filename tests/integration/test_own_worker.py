@@ -239,6 +239,22 @@ async def test_sub_tasks_ride_with_the_success_of_their_element(
     assert [needed.result for needed in last.depends_on or ()] == [*made, "small"]
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole runs", "element by element"])
+async def test_sub_tasks_that_cannot_be_are_an_error_of_their_element_alone(
+    bench: Bench, own: Pod, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    if not whole:
+        monkeypatch.setattr(RunCalls, "served", by_element)
+    run = await bench.submit("", end=3, elements=await elements(bench, "one", "impossible", "three"))
+    done = await bench.ended(run)
+    first, second, third = done.outcomes
+    assert (second.kind, second.attempts) == (OutcomeKind.ERROR, 1)
+    assert "sub-task" in second.message
+    assert "priority" in second.message
+    assert [(o.kind, o.attempts) for o in (first, third)] == [(OutcomeKind.COMPLETED, 1)] * 2
+    assert done.children == ()
+
+
 async def content(bench: Bench, done: Record, index: int, item: ManifestItem) -> bytes | None:
     """The payload of a sub-task: in its manifest, or a result that its parent made."""
     assert item.payload is not None

@@ -168,7 +168,10 @@ class WholeRun(Work):
     ) -> Verdict:
         """Keep what the element produced; the verdict, should something be missing."""
         outputs, ids = entry["outputs"], output_ids(element)
-        told = subtasks.read(entry.get("children", []), element, ids, blobs)
+        try:
+            told = subtasks.read(entry.get("children", []), element, ids, blobs)
+        except ValueError as error:  # what the function asked for cannot be: its element pays, and no other
+            return Verdict(Ending.FINAL, f"sub-tasks refused: {error}")
         ids = {name: result for name, result in ids.items() if result not in told.handed_over}
         missing = ", ".join(result for name, result in ids.items() if name not in outputs)
         if missing:

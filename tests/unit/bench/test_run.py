@@ -108,6 +108,13 @@ async def test_systems_take_turns_within_a_repetition() -> None:
     assert told == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] * 2
 
 
+async def test_a_long_workload_is_repeated_less_often() -> None:
+    run = Run([Fake("x")], [Batch("a", 4), Batch("b", 2, most=2)], 60)
+    await run.all(3)
+    told = [s.workload for s in run.samples if s.unit == "elements/s"]
+    assert told == ["a", "b", "a", "b", "a"]
+
+
 async def test_no_repetition_begins_when_the_time_is_used_up() -> None:
     subject = Fake("x")
     await Run([subject], WORKLOADS, 0).all(5)

@@ -138,7 +138,13 @@ class _ElementByElement(WorkerServicer):  # type: ignore[misc]  # generated with
             await context.abort(grpc.StatusCode.INTERNAL, entry["failed"])
         if "error" in entry:
             return ProcessReply(output=Output(error=Output.Error(details=entry["error"])))
-        await tell(self._agent, request, entry, blobs, outputs)
+        try:
+            await tell(self._agent, request, entry, blobs, outputs)
+        except grpc.aio.AioRpcError as refused:
+            if refused.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            error = Output.Error(details=refused.details() or "refused by the agent")
+            return ProcessReply(output=Output(error=error))
         return ProcessReply(output=Output(ok=Empty()))
 
 
