@@ -38,6 +38,8 @@ METHOD: Final = "/armonik.k8s.v1.RunWorker/ProcessRun"
 """Full name of the gRPC method; bidirectional streaming, messages are frames."""
 INLINE_BYTES: Final = 64 * 1024
 """Longer payloads, dependencies and outputs are files of the folder."""
+MAX_NEEDS: Final = 4_096
+"""Most of what one sub-task needs: as much as a Task may depend on."""
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """Longest message that either side takes."""
 _LENGTH: Final = struct.Struct(">I")

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from armonik_sdk.api.const import MAX_DEPENDENCIES
-from armonik_sdk.api.runcall import INLINE_BYTES
+from armonik_sdk.api.runcall import INLINE_BYTES, MAX_NEEDS
 
 MOST = 100_000
 """Sub-tasks of one element."""
@@ -47,8 +46,8 @@ class SubTasks(list[SubTask]):
                 raise ValueError(f"{made.output!r} is no output of this element")
             if made.output in self.handed_over:
                 raise ValueError(f"output {made.output!r} is handed to another sub-task already")
-        if len(made.needs) > MAX_DEPENDENCIES:
-            raise ValueError(f"more than {MAX_DEPENDENCIES} dependencies of one sub-task")
+        if len(made.needs) > MAX_NEEDS:
+            raise ValueError(f"more than {MAX_NEEDS} dependencies of one sub-task")
         for needed in made.needs:
             if isinstance(needed, str) and needed not in dependencies:
                 raise ValueError(f"{needed!r} is no dependency of this element")
