@@ -171,6 +171,8 @@ class TaskWorker:
         if made.cancel is not Cancel.NOTHING:
             await self._inventory(task, made.session_uid, fold)
             again = await self._ending.end_task(task, fold, made.session_uid, made.cancel, made.why)
+            if made.cancel is Cancel.QUEUED:  # what runs goes on, and needs its message like any other
+                await self._queue_again(task, made, self._state.republish.pop(uid, set()), resume=False)
             return later if again is None else again
         if made.abort:
             await self._inventory(task, made.session_uid, fold)
