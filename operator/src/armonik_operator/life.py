@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from armonik_sdk.api.kinds import TaskStatus
+from armonik_sdk.api.kinds import Task, TaskStatus
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,9 @@ class Life:
         may be about still: numbers of seconds are above any number of submissions or dispatches.
         """
         return max(self.fence, self.epoch if task_created < self.created else 0)
+
+
+def created(task: Task) -> float:
+    """When a Task was created, in seconds since the epoch; 0 when it does not say so."""
+    at = task.metadata.creation_timestamp
+    return at.timestamp() if at is not None else 0.0

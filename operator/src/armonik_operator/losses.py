@@ -7,7 +7,7 @@ journal then ends where it should (protocol rule 12).
 from collections.abc import Iterable
 
 from armonik_operator.fold import TaskFold
-from armonik_operator.life import Life
+from armonik_operator.life import Life, created
 from armonik_operator.state import Received
 from armonik_sdk.api.const import ConditionType
 from armonik_sdk.api.kinds import Task, TaskStatus, is_true
@@ -37,8 +37,7 @@ def belied(task: Task, records: Iterable[Received], life: Life, read: int) -> bo
     known = [received for received in records if received.sequence <= status.journal_sequence]
     if not known or known[-1].sequence != status.journal_sequence:
         return True
-    created = task.metadata.creation_timestamp
-    if life.first(created.timestamp() if created is not None else 0.0):
+    if life.first(created(task)):
         return False  # what ended in an earlier life has no records
     return not _ended(status).issubset(_stand_for(known))
 

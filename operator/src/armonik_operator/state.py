@@ -262,6 +262,11 @@ class State:
         if len(self.leaving) > KEPT_LEAVING:
             del self.leaving[next(iter(self.leaving))]
 
+    def orphaned(self, task: Task) -> bool:
+        """Whether it was admitted to a Session while that was being deleted, which has gone without it."""
+        session = pinned_to(task, self.folds.get(task.metadata.uid))
+        return session in self.leaving and self.session_with(session) is None
+
     def session_with(self, uid: str) -> Session | None:
         """The Session with this UID."""
         session = self.sessions.get(self.session_names.get(uid, Named("", "")))

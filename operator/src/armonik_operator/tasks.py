@@ -19,6 +19,7 @@ from armonik_operator.ending import Ending
 from armonik_operator.errors import ChildrenBlocked, Parked
 from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.inputs import Inputs, Items, Preparer
+from armonik_operator.life import created
 from armonik_operator.load import Place
 from armonik_operator.needs import Looks
 from armonik_operator.outage import full_message
@@ -258,7 +259,7 @@ class TaskWorker:
     async def _recover(self, task: Task, fold: TaskFold) -> None:
         """A Task older than the journal may have ended in part in another life: RESULTS remembers."""
         uid, life = task.metadata.uid, self._state.life
-        if uid in self._recovered or not life.first(_created(task)):
+        if uid in self._recovered or not life.first(created(task)):
             return
         pinned = pinned_to(task, fold)
         if pinned and not fold.covers(task.spec.total):
@@ -331,6 +332,9 @@ class TaskWorker:
         self._dependents.happened(OfResult(*name))
 
     def _ttl(self, task: Task) -> float | None:
+        if self._state.orphaned(task):
+            self._enqueue(Key("expired", task.metadata.namespace or "", task.metadata.uid))
+            return None
         ttl = task.spec.ttl_seconds_after_finished
         done = find_condition(task.status.conditions, ConditionType.FINISHED) if task.status else None
         if ttl is None or done is None:
@@ -344,7 +348,7 @@ class TaskWorker:
         return None
 
     async def expire(self, key: Key) -> float | None:
-        """Delete a Task whose time after its end is over; its results stay."""
+        """Delete a Task whose time after its end is over, whose results stay; or whose Session is gone."""
         task = self._state.tasks.get(key.name)
         if task is not None:
             name, namespace = task.metadata.name, task.metadata.namespace
@@ -368,7 +372,7 @@ class TaskWorker:
     def _record(
         self, task: Task, made: Plan, span: Span, kind: RecordKind, outcomes: tuple[Outcome, ...] = ()
     ) -> Record:
-        first = self._state.life.first(_created(task))
+        first = self._state.life.first(created(task))
         return Record(
             record_id=secrets.token_hex(8),
             kind=kind,
@@ -380,11 +384,6 @@ class TaskWorker:
             task_name=task.metadata.name,
             outcomes=outcomes,
         )
-
-
-def _created(task: Task) -> float:
-    created = task.metadata.creation_timestamp
-    return created.timestamp() if created is not None else 0.0
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
