@@ -135,14 +135,14 @@ class Run:
                 for subject in self._takers(workload):
                     print(f"warming: {workload.name}, {subject.name}", flush=True)
                     await self._with(subject, lambda s=subject, w=workload: s.warm(w))  # type: ignore[misc]
-            longest = 0.0
+            last = 0.0  # not the longest: some workloads are done in the first repetitions alone
             for repetition in range(1, repetitions + 1):
                 now = time.monotonic()
-                if now - begun + longest > self.seconds:
+                if now - begun + last > self.seconds:
                     print(f"stopping after {repetition - 1} repetitions: another would take too long")
                     break
                 await self._repetition(repetition, f"{repetition}/{repetitions}")
-                longest = max(longest, time.monotonic() - now)
+                last = time.monotonic() - now
         finally:
             for subject in started:
                 self.failed |= await self._end(subject)

@@ -342,10 +342,10 @@ FULL: tuple[Workload, ...] = (
     Batch("busy 100 ms, 40 elements", 40, Work(milliseconds=100)),
     Batch("data 10 KiB, 1,000 elements", 1_000, Work(size=10 * KIB, payload=10 * KIB)),
     Batch("data 1 MiB, 32 elements", 32, Work(size=MIB, payload=MIB)),
-    Batch("data 100 MiB, 4 elements", 4, Work(size=100 * MIB, payload=100 * MIB), memory=True),
+    Batch("data 100 MiB, 4 elements", 4, Work(size=100 * MIB, payload=100 * MIB), most=2, memory=True),
     Collect("collecting 10,000 results", 10_000),
     UnderLoad("single task, all workers busy", 25),
-    Tree("tree, 10,000 tasks over 100 levels", 10_000),
+    Tree("tree, 10,000 tasks over 100 levels", 10_000, most=1),
 )
 LARGE: tuple[Workload, ...] = (Batch("no-op, 100,000 elements", 100_000),)
 SMOKE: tuple[Workload, ...] = (
