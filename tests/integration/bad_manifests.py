@@ -176,6 +176,12 @@ TASKS = [
         "spec.items[0].dependsOn",
         "must have at most 64 items",
     ),
+    Bad(
+        "partition of an item",
+        task({"items": [{}, {"options": {"partition": "gpu"}}]}),
+        "spec.items[1].options",
+        "all elements run in the partition of their task: set spec.options.partition",
+    ),
     Bad("empty dependency", task({"dependsOn": [{}]}), "spec.dependsOn[0]", "exactly one of task, result"),
     Bad(
         "output of a result",

@@ -209,6 +209,14 @@ _TASKS = [
         stored={"items/bad": '{"payload": {"inline": "a"}}\n{"payload": {"inline": 7}}\n'},
     ),
     Reference(
+        "items-with-partitions",
+        "spec.itemsRef.object",
+        {"itemsRef": {"object": "items/placed", "count": 2}},
+        "PayloadNotFound",
+        "items/placed, line 2: options.partition: all elements run in the partition of their task",
+        stored={"items/placed": '{}\n{"options": {"partition": "default"}}\n'},
+    ),
+    Reference(
         "few-items",
         "spec.itemsRef.count",
         {"itemsRef": {"object": "items/few", "count": 3}},
@@ -228,6 +236,22 @@ _SESSIONS = [
     ),
 ]
 _PARTITIONS = [
+    Reference(
+        "no-priority-class",
+        "spec.template.spec.priorityClassName",
+        pods({"priorityClassName": "nowhere"})["spec"],
+        "TemplateInvalid",
+        "no PriorityClass with name nowhere was found",
+        kind="Partition",
+    ),
+    Reference(
+        "no-runtime-class",
+        "spec.template.spec.runtimeClassName",
+        pods({"runtimeClassName": "nowhere"})["spec"],
+        "TemplateInvalid",
+        'RuntimeClass "nowhere" not found',
+        kind="Partition",
+    ),
     Reference(
         "mounts-nothing",
         "spec.template.spec.worker.volumeMounts[0].name",

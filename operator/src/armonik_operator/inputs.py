@@ -13,7 +13,7 @@ from armonik_operator.pins import Pins
 from armonik_operator.results import ResultBook, ResultName, outcome_of
 from armonik_operator.state import Servers, State
 from armonik_operator.texts import shorten
-from armonik_sdk.api.const import DEFAULT_OUTPUT, Reason
+from armonik_sdk.api.const import DEFAULT_OUTPUT, PARENT_LABEL, Reason
 from armonik_sdk.api.kinds import (
     Dependency,
     Item,
@@ -23,6 +23,7 @@ from armonik_sdk.api.kinds import (
     TaskOptions,
     merge_options,
 )
+from armonik_sdk.api.kinds.task import ONE_PARTITION
 from armonik_sdk.api.messages import MAX_MESSAGE_BYTES, ElementSpec, ManifestItem, RunMessage
 from armonik_sdk.api.names import (
     RunId,
@@ -76,7 +77,10 @@ class Items:
         uid = task.metadata.uid
         if uid not in self._read:
             ref = task.spec.items_ref
-            self._read[uid] = await self.read(ref.object, ref.count)
+            items = await self.read(ref.object, ref.count)
+            if PARENT_LABEL not in task.metadata.labels:  # a child's were grouped by partition
+                _one_partition(items, ref.object)
+            self._read[uid] = items
             if len(self._read) > KEPT:
                 self._read.popitem(last=False)
         return self._read[uid]
@@ -131,6 +135,13 @@ class Items:
             message = f"itemsRef.object {key} has {len(items)} lines, but itemsRef.count is {count}"
             raise Parked(Reason.PAYLOAD_NOT_FOUND, f"{message}; upload an object with as many items")
         return items
+
+
+def _one_partition(items: list[Item], key: str) -> None:
+    for number, item in enumerate(items, start=1):
+        if item.options is not None and item.options.partition is not None:
+            message = f"itemsRef.object {key}, line {number}: options.partition: {ONE_PARTITION}"
+            raise Parked(Reason.PAYLOAD_NOT_FOUND, message)
 
 
 def output_names(task: Task, items: list[Item] | None, index: int) -> list[str]:

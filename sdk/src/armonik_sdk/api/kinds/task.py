@@ -48,6 +48,7 @@ _TOTAL = (
     "(has(self.items) ? self.items.size() : has(self.itemsRef) ? self.itemsRef.count"
     " : has(self.count) ? self.count : 1)"
 )
+ONE_PARTITION = "all elements run in the partition of their task: set spec.options.partition"
 _IMMUTABLE = ("payload", "count", "items", "itemsRef", "dependsOn", "outputs", "options")
 
 
@@ -68,6 +69,16 @@ class TaskState(StrEnum):
 class Item(ApiModel):
     """One element that differs from the others; what it leaves out comes from the task."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.options) || !has(self.options.partition)",
+                ONE_PARTITION,
+                field_path=".options",
+            )
+        )
+    )
+
     payload: Payload | None = None
     """Input of this element; unset means the task's payload."""
     depends_on: (
@@ -77,7 +88,7 @@ class Item(ApiModel):
     outputs: _Outputs | None = None
     """Outputs of this element; unset means the task's outputs."""
     options: TaskOptions | None = None
-    """Options of this element; unset fields come from the task."""
+    """Options of this element, all but the partition; unset fields come from the task."""
 
 
 class ItemsRef(ApiModel):
@@ -177,6 +188,13 @@ class TaskSpec(ApiModel):
     def _one_source_of_elements(self) -> Self:
         if sum(x is not None for x in (self.count, self.items, self.items_ref)) > 1:
             raise ValueError("at most one of count, items, itemsRef")
+        return self
+
+    @model_validator(mode="after")
+    def _one_partition(self) -> Self:
+        for index, item in enumerate(self.items or ()):
+            if item.options is not None and item.options.partition is not None:
+                raise ValueError(f"items[{index}].options.partition: {ONE_PARTITION}")
         return self
 
     @model_validator(mode="after")
