@@ -138,6 +138,20 @@ async def test_a_worker_that_ends_is_charged_to_nobody_and_the_rest_goes_on(benc
     assert await bench.store.get(done.ref(done.outcomes[1].outputs["result"])) == b"let"
 
 
+@pytest.mark.parametrize("payload", ["unknown", "no list", "no blob", "no number", "no frame"])
+async def test_an_answer_that_was_not_agreed_is_charged_to_its_element(
+    bench: Bench, pods: Pods, payload: str
+) -> None:
+    pods.start(script="agent_strange.py")
+    given = await elements(bench, "one", payload, "three")
+    done = await bench.ended(
+        await bench.submit("", end=3, elements=given, options=TaskOptions(max_retries=1))
+    )
+    first, second, third = done.outcomes
+    assert (first.kind, third.kind) == (OutcomeKind.COMPLETED, OutcomeKind.COMPLETED)
+    assert (second.kind, second.reason, second.attempts) == (OutcomeKind.ERROR, "AttemptsExhausted", 2)
+
+
 async def test_a_run_taken_over_after_a_death_goes_on_with_care(bench: Bench, own: Pod) -> None:
     await bench.control.put(pod_key("ns", "dead"), Control(state=DesiredState.GONE))
     owner = Owner(pod="dead", process="x")

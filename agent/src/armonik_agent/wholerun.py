@@ -128,10 +128,12 @@ class WholeRun(Work):
         if not isinstance(entries, list):
             raise ValueError("the worker's frame says nothing of elements")  # noqa: TRY004 - one kind of error
         for entry in entries:
-            element = self._flying.pop(entry["index"], None) if isinstance(entry, dict) else None
+            index = entry.get("index") if isinstance(entry, dict) else None
+            element = self._flying.get(index) if isinstance(index, int) else None
             if element is None:
                 raise ValueError("the worker tells of an element that it was not given")
             await self._ended(element, entry, blobs)
+            del self._flying[element.index]  # not before: what breaks the run here is this element's
         if self._failed_here >= FAILURES_HERE > before and self._flying and self._call is not None:
             await self._call.give({"skip": list(self._flying)}, [])
         return len(entries)
@@ -212,7 +214,7 @@ class WholeRun(Work):
         """The call has failed: the worker is gone, or does not keep to what was agreed.
 
         Nobody knows which element it was, so nobody is charged, and the rest is executed with care: then it
-        is known (protocol rules 5 and 16).
+        is known and charged (protocol rules 5 and 16), and a worker that is still there is replaced.
         """
         log.warning("the worker broke run %s: %s", self._run.journal, text)
         self._site.worker.doubt()
@@ -223,12 +225,12 @@ class WholeRun(Work):
             self._stop = Stop.WORKER  # another worker, which takes elements: it is given the run anew
         elif self._careful and flying:
             self._fail(flying[0], text)
+            if code is None:
+                await self._buffer.commit()
+                await self._condemn(text)
         else:
             self._left.extendleft(reversed([element.index for element in flying]))
             self._careful = True
-        if code is None:
-            await self._buffer.commit()
-            await self._condemn(text)
 
     async def _heed_note(self) -> None:
         named = asked_to_cancel(self._committer.head)
