@@ -195,6 +195,12 @@ async def test_our_server_cancels_what_its_client_gave_up(theirs_calls: Any, ech
     assert await asyncio.to_thread(echo.ended.wait, 30)
 
 
+async def test_our_server_leaves_no_socket(tmp_path: Path, ours: Server) -> None:
+    assert (tmp_path / "ours").exists()
+    await ours.stop(0)
+    assert not (tmp_path / "ours").exists()
+
+
 async def test_our_server_refuses_what_is_too_long(theirs_calls: Any) -> None:
     with pytest.raises(grpc.RpcError) as error:
         await theirs_calls(bytes(BIG + 1), timeout=60)

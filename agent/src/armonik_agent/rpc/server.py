@@ -51,6 +51,7 @@ class Server:
         self._methods: dict[str, Method] = {}
         self._connections: set[_Server] = set()
         self._server: asyncio.Server | None = None
+        self._socket = Path()
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
         """What generated code calls."""
@@ -69,10 +70,14 @@ class Server:
     async def start(self, socket: Path) -> None:
         """Listen."""
         loop = asyncio.get_running_loop()
+        self._socket = socket
         self._server = await loop.create_unix_server(self._accept, str(socket), backlog=sockets.SOMAXCONN)
 
     async def stop(self, grace: float) -> None:
-        """Take no more calls, and give those that go on so many seconds."""
+        """Take no more calls, give those that go on so many seconds, and remove the socket.
+
+        The worker's container is told to end once the socket is gone (`resources/pod.py`).
+        """
         if self._server is None:
             return
         self._server.close()
@@ -81,6 +86,7 @@ class Server:
             await asyncio.wait(tasks, timeout=grace)
         for connection in list(self._connections):
             connection.transport.close()
+        await asyncio.to_thread(self._socket.unlink, missing_ok=True)
 
     def _accept(self) -> "_Server":
         connection = _Server(self.find, self._limit, self._connections.discard)
