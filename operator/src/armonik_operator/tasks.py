@@ -4,11 +4,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
 from armonik_operator.bands import Bands, band_of_run
@@ -162,7 +161,6 @@ class TaskWorker:
     async def _carry_out(
         self, task: Task, session: Session | None, made: Plan, fold: TaskFold
     ) -> float | None:
-        uid = task.metadata.uid
         if session is None or (made.refusal is not None and not made.session_uid):
             return None
         later = None
@@ -173,27 +171,24 @@ class TaskWorker:
             await self._inventory(task, made.session_uid, fold)
             again = await self._ending.end_task(task, fold, made.session_uid, made.cancel, made.why)
             if made.cancel is Cancel.QUEUED:  # what runs goes on, and needs its message like any other
-                await self._queue_again(task, made, self._state.republish.pop(uid, set()), resume=False)
+                await self._queue_missing(task, made, set(), resume=False)
             return later if again is None else again
         if made.abort:
             await self._inventory(task, made.session_uid, fold)
             for span, message in made.abort:
                 await self._abort(task, made, span, message)
-        starts = self._state.republish.pop(uid, set())
+        starts = {run.start for run in fold.open_runs if run.epoch < self._state.life.fence}
         if made.resume:
             starts |= {run.start for run in fold.open_runs if run.kind is RecordKind.PAUSED}
-        starts |= {run.start for run in fold.open_runs if run.epoch < self._state.life.fence}
-        try:
-            await self._queue_again(task, made, starts, resume=made.resume)
-        except BaseException:
-            self._state.republish.setdefault(uid, set()).update(starts)
-            raise
+        await self._queue_missing(task, made, starts, resume=made.resume)
         if made.submit:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._inventory(task, made.session_uid, fold))
                 prepared = group.create_task(self._preparer.prepare(task, made.session_uid, made.submit))
             inputs = prepared.result()
-            await _all(self._submit(task, made, span, inputs) for span in made.submit)
+            async with asyncio.TaskGroup() as group:
+                for span in made.submit:
+                    group.create_task(self._submit(task, made, span, inputs))
         return later
 
     async def _submit(self, task: Task, made: Plan, span: Span, inputs: Inputs) -> None:
@@ -215,6 +210,16 @@ class TaskWorker:
         band = band_of_run(options, inputs.items, span)
         await self._bands.open(Place(run.namespace, message.partition), band)
         return await publish_run(self._servers.client, run, message.partition, message, band)
+
+    async def _queue_missing(self, task: Task, made: Plan, also: set[int], *, resume: bool) -> None:
+        """Queue again what has lost its message, and these; should it fail, all of them next time."""
+        uid = task.metadata.uid
+        starts = self._state.republish.pop(uid, set()) | also
+        try:
+            await self._queue_again(task, made, starts, resume=resume)
+        except BaseException:
+            self._state.republish.setdefault(uid, set()).update(starts)
+            raise
 
     async def _queue_again(self, task: Task, made: Plan, starts: Iterable[int], *, resume: bool) -> None:
         """Publish what should be queued and is not; runs that were parked get another number (rule 13)."""
@@ -390,9 +395,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error of a group, however deep."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for each in work:
-            group.create_task(each)

@@ -265,10 +265,10 @@ def _verdict(
     if seen.strikes >= LOOPING:
         text = f"{seen.strikes} pods failed soon after their start, one after the other"
         return False, Reason.WORKER_CRASH_LOOPING, text
-    loops = before is not None and before.reason == Reason.WORKER_CRASH_LOOPING
-    if before is not None and loops and wanted_pods(spec, seen.load):
+    looped = before if before and before.reason == Reason.WORKER_CRASH_LOOPING else None
+    if looped and wanted_pods(spec, seen.load):
         # Between two crashes a pod, or the next one, looks as if it only started.
-        return False, Reason.WORKER_CRASH_LOOPING, before.message
+        return False, Reason.WORKER_CRASH_LOOPING, looped.message
     if any(read.ready(pod) for pod in serving):
         return True, Reason.SERVING, "pods of the new template are starting"
     if wanted_pods(spec, seen.load) == 0:
