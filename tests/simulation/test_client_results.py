@@ -3,7 +3,6 @@
 from simulation.invariants import Watcher, check_quiet, entry_of, left_behind, unsettled_results
 from simulation.world import World
 
-PATIENCE = 600
 """Virtual seconds."""
 
 
@@ -28,22 +27,22 @@ def test_who_waits_for_a_clients_result_starts_or_falls_whatever_dies_meanwhile(
         world.passes(2.0)
         world.nats.start()
         world.nats.lost_answers = 0.0
-        _await(world, "the client has ended", lambda: not world.client_busy)
+        world.until("the client has ended", lambda: not world.client_busy)
         for again in (world.client.upload, world.client.upload):  # of what an outage swallowed
             again(session, "uploaded", b"by a client, again")
         world.client.abort(session, "aborted")
         world.client.delete(session, "deleted")
         ended = {"uploaded": "Completed", "aborted": "Error", "deleted": "Error"}
-        _await(world, "all have ended", lambda: {n: _phase(world, n) for n in ended} == ended)
-        _await(world, "the client has ended", lambda: not world.client_busy)
+        world.until("all have ended", lambda: {n: _phase(world, n) for n in ended} == ended)
+        world.until("the client has ended", lambda: not world.client_busy)
         assert _phase(world, "awaited") == "Pending"
         assert unsettled_results(world) == []
         check_quiet(world, {"after-awaited"})
         world.want("Session", "session", "Cancelled")
-        _await(world, "it is given up", lambda: _state(world, session, "awaited") == "Aborted")
+        world.until("it is given up", lambda: _state(world, session, "awaited") == "Aborted")
         assert watcher.heads
         world.delete("Session", "session")
-        _await(world, "nothing is left", lambda: left_behind(world) == [])
+        world.until("nothing is left", lambda: left_behind(world) == [])
 
 
 def _phase(world: World, name: str) -> str:
@@ -53,12 +52,3 @@ def _phase(world: World, name: str) -> str:
 def _state(world: World, session: str, result: str) -> str:
     entry = entry_of(world, session, result)
     return str(entry.state) if entry is not None else ""
-
-
-def _await(world: World, what: str, holds: object) -> None:
-    assert callable(holds)
-    for _ in range(PATIENCE):
-        if holds():
-            return
-        world.passes(1.0)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")

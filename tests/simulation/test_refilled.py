@@ -5,7 +5,6 @@ from armonik_sdk.api.ranges import Ranges
 from simulation.invariants import check_quiet
 from simulation.world import World
 
-PATIENCE = 600
 """Virtual seconds."""
 
 
@@ -15,7 +14,7 @@ def test_a_loss_whose_places_are_taken_is_seen_by_what_statuses_know() -> None:
         world.passes(5.0)
         options = {"maxRetries": 9, "options": {"mode": "flaky", "seconds": "0.6"}}
         world.create_task("work", "session", count=40, options=options)
-        _await(world, "some have ended", lambda: len(_ended(world)) >= 4)
+        world.until("some have ended", lambda: len(_ended(world)) >= 4)
         gone = world.operator
         world.run(world.kill_operator(back_after=300.0))
         known, epoch = _ended(world), _status(world)["journalEpoch"]
@@ -25,13 +24,13 @@ def test_a_loss_whose_places_are_taken_is_seen_by_what_statuses_know() -> None:
         world.nats.stop({JOURNAL: lost})
         world.passes(12.0)
         world.nats.start()
-        _await(world, "the places are taken", lambda: world.nats.streams[JOURNAL].last > end)
+        world.until("the places are taken", lambda: world.nats.streams[JOURNAL].last > end)
 
         assert world.operator is gone, "it is back too early"
-        _await(world, "it is seen", lambda: _status(world)["journalEpoch"] > epoch)
+        world.until("it is seen", lambda: _status(world)["journalEpoch"] > epoch)
         assert _ended(world) >= known
-        _await(world, "all have ended", lambda: len(_ended(world)) == 40)
-        _await(world, "it is said", lambda: _status(world)["phase"] in ("Completed", "Error"))
+        world.until("all have ended", lambda: len(_ended(world)) == 40)
+        world.until("it is said", lambda: _status(world)["phase"] in ("Completed", "Error"))
         assert _ended(world) >= known
         world.passes(60.0)
         check_quiet(world, set(), lossy=True)
@@ -46,12 +45,3 @@ def _ended(world: World) -> set[tuple[str, int]]:
     """Elements, and how they ended."""
     fields = ("succeededIndexes", "failedIndexes", "timedOutIndexes", "cancelledIndexes")
     return {(f, index) for f in fields for index in Ranges.parse(str(_status(world).get(f, "")))}
-
-
-def _await(world: World, what: str, holds: object) -> None:
-    assert callable(holds)
-    for _ in range(PATIENCE):
-        if holds():
-            return
-        world.passes(1.0)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")

@@ -7,7 +7,7 @@ import copy
 import random
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -129,6 +129,14 @@ class World:
     def passes(self, seconds: float) -> None:
         """Let time pass."""
         self.run(asyncio.sleep(seconds))
+
+    def until(self, what: str, holds: Callable[[], object], patience: int = 600) -> None:
+        """Let time pass until it is so, second by second."""
+        for _ in range(patience):
+            if holds():
+                return
+            self.passes(1.0)
+        raise AssertionError(f"not within {patience} s: {what}")
 
     async def _begin(self) -> None:
         self.kube.listeners.append(self._kubelet)
