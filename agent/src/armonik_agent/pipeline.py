@@ -128,7 +128,7 @@ class Pipeline:
                     return None
                 return await puller.next(PULL_SECONDS)
             if slots.due > 0:
-                await slots.changed(slots.due, drain)
+                await slots.until_due(drain)
                 return None
             message = await puller.backlog()
             if message is None:

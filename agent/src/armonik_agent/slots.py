@@ -39,8 +39,7 @@ class Pace:
         self._left -= count
         self._ended += count
         self._seconds += seconds
-        if self._slots.due <= 0:  # else whoever waits to fetch has slept too short at worst, and looks again
-            self._slots.tell()
+        self._slots.paced()
 
     @property
     def until_free(self) -> float:
@@ -88,6 +87,7 @@ class Slots:
         self._fetched: set[Place] = set()
         self._aside: set[Place] = set()
         self._news = asyncio.Event()
+        self._waits_for_due = False
 
     @property
     def idle(self) -> bool:
@@ -143,6 +143,22 @@ class Slots:
     def tell(self) -> None:
         """Something has changed."""
         self._news.set()
+
+    def paced(self) -> None:
+        """An element has ended: who waits until a run is due may have waited long enough.
+
+        Nobody else is told, or each element would cost the queue a question.
+        """
+        if self._waits_for_due and self.due <= 0:
+            self.tell()
+
+    async def until_due(self, stop: asyncio.Event) -> None:
+        """Wait until another run should be fetched, as far as is known now; or `stop` is set."""
+        self._waits_for_due = True
+        try:
+            await self.changed(self.due, stop)
+        finally:
+            self._waits_for_due = False
 
     async def changed(self, seconds: float, stop: asyncio.Event) -> None:
         """Wait until something has changed, `stop` is set, or so many seconds are over."""

@@ -63,3 +63,26 @@ async def test_a_message_whose_owner_is_asked_makes_room_but_only_so_many_do() -
         assert not slots.idle
     asides[0].__exit__(None, None, None)
     assert not slots.idle
+
+
+async def test_of_elements_only_who_waits_for_a_run_to_be_due_is_told() -> None:
+    slots = Slots(1)
+    place = slots.fetched()
+    assert await place.start(0.0, NEVER)
+    place.pace.begin(left=100)
+    place.pace.end(5.0)
+    assert slots.due > 0
+    waits = asyncio.create_task(slots.until_due(NEVER))
+    await asyncio.sleep(0)
+    place.pace.begin(left=1)
+    place.pace.end(0.0)
+    await waits
+    assert slots.due == 0
+    looks = asyncio.create_task(slots.changed(60.0, NEVER))
+    await asyncio.sleep(0)
+    place.pace.begin(left=1)
+    place.pace.end(0.0)
+    _, pending = await asyncio.wait([looks], timeout=0)
+    assert pending, "each element would be another question to the queue"
+    slots.tell()
+    await looks
