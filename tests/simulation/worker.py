@@ -22,7 +22,7 @@ class Refused(Exception):  # noqa: N818 - reads as what happened
 class _Context:
     """What a gRPC server hands to its methods."""
 
-    async def abort(self, code: grpc.StatusCode, text: str) -> None:
+    def refuse(self, code: grpc.StatusCode, text: str) -> None:
         raise Refused(f"{code.name}: {text}")
 
 
@@ -96,7 +96,7 @@ class SimulatedWorker:
                     for name in request.expected_output_keys
                 ]
                 told = wire.NotifyResultDataRequest(communication_token=token, ids=ids)
-                await service.NotifyResultData(told, _Context())
+                service.NotifyResultData(told, _Context())
         except Refused as error:
             raise failure(grpc.StatusCode.UNKNOWN) from error
         return ProcessReply(output=Output(ok=Empty()))
@@ -115,7 +115,7 @@ class SimulatedWorker:
             wire.CreateResultsMetaDataRequest.ResultCreate(name=f"output-{at}")
             for at in range(1, len(payloads))
         ]
-        promised = await service.CreateResultsMetaData(
+        promised = service.CreateResultsMetaData(
             wire.CreateResultsMetaDataRequest(communication_token=token, results=own), _Context()
         )
         outputs = [list(request.expected_output_keys), *([r.result_id] for r in promised.results)]

@@ -103,17 +103,17 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
         await asyncio.to_thread(socket.chmod, 0o777)
         return server
 
-    async def CreateResultsMetaData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+    def CreateResultsMetaData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Ids for results whose bytes follow."""
-        execution = await self._execution(request, context)
-        await _bounded(context, len(execution.created) + len(request.results), "results")
+        execution = self._execution(request, context)
+        _bounded(context, len(execution.created) + len(request.results), "results")
         results = [_create(execution, asked.name) for asked in request.results]
         return wire.CreateResultsMetaDataResponse(results=results, communication_token=execution.token)
 
     async def CreateResults(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Results with their bytes."""
-        execution = await self._execution(request, context)
-        await _bounded(context, len(execution.created) + len(request.results), "results")
+        execution = self._execution(request, context)
+        _bounded(context, len(execution.created) + len(request.results), "results")
         results = []
         for asked in request.results:
             made = _create(execution, asked.name)
@@ -122,38 +122,38 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
             results.append(made)
         return wire.CreateResultsResponse(results=results, communication_token=execution.token)
 
-    async def NotifyResultData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+    def NotifyResultData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """The bytes of these results are complete in the data folder."""
-        execution = await self._execution(request, context)
+        execution = self._execution(request, context)
         ids = [identifier.result_id for identifier in request.ids]
         for name in ids:
             if not execution.owns(name):
-                await _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no result of this task")
+                _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no result of this task")
             if name in execution.delegated:
                 text = f"{name} is handed to a sub-task already, which alone may write it"
-                await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
             if execution.folder.size(name) is None:
-                await _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no file of the data folder")
+                _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no file of the data folder")
         execution.written |= dict.fromkeys(ids)
         return wire.NotifyResultDataResponse(result_ids=ids)
 
     async def SubmitTasks(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Sub-tasks; they exist once this task has succeeded. All of a request are taken, or none."""
-        execution = await self._execution(request, context)
-        await _bounded(context, len(execution.children) + len(request.task_creations), "sub-tasks")
+        execution = self._execution(request, context)
+        _bounded(context, len(execution.children) + len(request.task_creations), "sub-tasks")
         claimed: set[str] = set()
         items = []
         for creation in request.task_creations:
             outputs = list(creation.expected_output_keys)
             for name in outputs:
-                await _check_output(execution, name, claimed, context)
+                _check_output(execution, name, claimed, context)
                 claimed.add(name)
             for name in (creation.payload_id, *creation.data_dependencies):
                 await self._check_readable(execution, name, context)
             own = execution.element.payload_id
             if own in creation.data_dependencies and not execution.element.payload_is_result:
                 text = f"{own} is no result, so nothing can depend on it; it can be passed on as payload"
-                await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
             try:
                 given = _options(creation.task_options) if creation.HasField("task_options") else None
                 shared = _options(request.task_options) if request.HasField("task_options") else None
@@ -164,7 +164,7 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
                     output_ids=outputs,
                 )
             except ValueError as error:
-                await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"sub-task refused: {error}")
+                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"sub-task refused: {error}")
             items.append(item)
         first = len(execution.children)
         execution.children += items
@@ -184,10 +184,10 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
 
     async def GetResourceData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Lay a result of the session into the data folder; inputs lie there from the start."""
-        execution = await self._execution(request, context)
+        execution = self._execution(request, context)
         name = request.result_id
         if not plain_name(name):
-            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"{name!r} is no id of a result")
+            _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"{name!r} is no id of a result")
         if execution.folder.size(name) is None:
             ref = await self._locate(execution, name, context)
             path = self._spool / uuid.uuid4().hex
@@ -195,32 +195,30 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
                 await self._store.download(ref, path)
                 await asyncio.to_thread(execution.folder.adopt, name, path)
             except (ObjectMissing, ChecksumMismatch) as error:
-                await _refuse(context, grpc.StatusCode.NOT_FOUND, f"the data of {name} is lost: {error}")
+                _refuse(context, grpc.StatusCode.NOT_FOUND, f"the data of {name} is lost: {error}")
             except DataPlaneError as error:
-                await _refuse(context, grpc.StatusCode.UNAVAILABLE, str(error))
+                _refuse(context, grpc.StatusCode.UNAVAILABLE, str(error))
             execution.fetched.add(name)
         return wire.DataResponse(result_id=name)
 
     async def GetCommonData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Not served: no ArmoniK ever did."""
-        await _refuse(context, grpc.StatusCode.UNIMPLEMENTED, f"GetCommonData {_UNSERVED}")
+        _refuse(context, grpc.StatusCode.UNIMPLEMENTED, f"GetCommonData {_UNSERVED}")
 
     async def GetDirectData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Not served: no ArmoniK ever did."""
-        await _refuse(context, grpc.StatusCode.UNIMPLEMENTED, f"GetDirectData {_UNSERVED}")
+        _refuse(context, grpc.StatusCode.UNIMPLEMENTED, f"GetDirectData {_UNSERVED}")
 
     async def CreateTask(self, requests: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Not served: deprecated in the API."""
-        await _refuse(context, grpc.StatusCode.UNIMPLEMENTED, "CreateTask is deprecated; use SubmitTasks")
+        _refuse(context, grpc.StatusCode.UNIMPLEMENTED, "CreateTask is deprecated; use SubmitTasks")
 
-    async def _execution(self, request: Any, context: Any) -> Execution:
+    def _execution(self, request: Any, context: Any) -> Execution:
         if not self.executions:
-            await _refuse(
-                context, grpc.StatusCode.UNAVAILABLE, "no task is running that may ask for anything"
-            )
+            _refuse(context, grpc.StatusCode.UNAVAILABLE, "no task is running that may ask for anything")
         execution = self.executions.get(request.communication_token)
         if execution is None:
-            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "unknown communication token")
+            _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "unknown communication token")
         return execution
 
     async def _check_readable(self, execution: Execution, name: str, context: Any) -> None:
@@ -229,26 +227,26 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
             return
         state = (await self._find(execution, name, context))[0]
         if state in (ResultState.ABORTED, ResultState.DELETED):
-            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"result {name} is {state}")
+            _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"result {name} is {state}")
         if state is None and split_result_id(name) is None:
-            await _refuse(context, grpc.StatusCode.NOT_FOUND, f"result {name} does not exist in this session")
+            _refuse(context, grpc.StatusCode.NOT_FOUND, f"result {name} does not exist in this session")
 
     async def _locate(self, execution: Execution, name: str, context: Any) -> ObjectRef:
         state, ref = await self._find(execution, name, context)
         if ref is None:
             text = f"result {name} {'is ' + state if state else 'does not exist in this session'}"
-            await _refuse(context, grpc.StatusCode.NOT_FOUND, text)
+            _refuse(context, grpc.StatusCode.NOT_FOUND, text)
         return ref
 
     async def _find(
         self, execution: Execution, name: str, context: Any
     ) -> tuple[ResultState | None, ObjectRef | None]:
         if not plain_name(name):
-            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"{name!r} is no id of a result")
+            _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"{name!r} is no id of a result")
         try:
             return await self._results.find(execution.run, name)
         except DataPlaneError as error:
-            await _refuse(context, grpc.StatusCode.UNAVAILABLE, str(error))
+            _refuse(context, grpc.StatusCode.UNAVAILABLE, str(error))
 
 
 def _create(execution: Execution, name: str) -> Any:
@@ -259,24 +257,24 @@ def _create(execution: Execution, name: str) -> Any:
     )
 
 
-async def _check_output(execution: Execution, name: str, claimed: set[str], context: Any) -> None:
+def _check_output(execution: Execution, name: str, claimed: set[str], context: Any) -> None:
     code = grpc.StatusCode.INVALID_ARGUMENT
     if not execution.owns(name):
-        await _refuse(context, code, f"{name} is no result of this task, so no sub-task can get it")
+        _refuse(context, code, f"{name} is no result of this task, so no sub-task can get it")
     if name in execution.delegated or name in claimed:
-        await _refuse(context, code, f"{name} is handed to another sub-task already")
+        _refuse(context, code, f"{name} is handed to another sub-task already")
     if name in execution.written:
-        await _refuse(context, code, f"{name} is written already, so no sub-task can get it")
+        _refuse(context, code, f"{name} is written already, so no sub-task can get it")
 
 
-async def _bounded(context: Any, count: int, what: str) -> None:
+def _bounded(context: Any, count: int, what: str) -> None:
     if count > MAX_CREATED:
-        await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MAX_CREATED} {what}")
+        _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MAX_CREATED} {what}")
 
 
-async def _refuse(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
-    await context.abort(code, text)
-    raise AssertionError("abort always raises")
+def _refuse(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
+    context.refuse(code, text)
+    raise AssertionError("refuse always raises")
 
 
 def _options(message: Any) -> TaskOptions:

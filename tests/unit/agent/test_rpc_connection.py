@@ -168,6 +168,68 @@ async def test_a_method_that_fails_or_refuses_says_so() -> None:
     assert failed.value.code() is grpc.StatusCode.UNKNOWN
 
 
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_plain_function_answers_before_anything_else_is_read(refuses: bool) -> None:
+    def method(request: bytes, context: server.Context) -> bytes:
+        return context.refuse(grpc.StatusCode.NOT_FOUND, "no") if refuses else request
+
+    pair = Pair(method)
+    call = pair.client.call(PATH, b"plain", 60)
+    pair.carry()
+    assert call.done(), "no turn of the event loop was needed"
+    assert not pair.client.streams
+    assert not pair.server.streams
+    if refuses:
+        assert isinstance(error := call.exception(), grpc.aio.AioRpcError)
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+    else:
+        assert call.result() == b"plain"
+
+
+async def test_an_answer_that_waits_for_room_is_forgotten_once_it_has_gone() -> None:
+    pair = Pair(echo)
+    pair.carry()
+    pair.carry()
+    pair.server.data_received(frames.settings({frames.INITIAL_WINDOW_SIZE: 10}))
+    call = pair.client.call(PATH, b"x" * 30, 60)
+    while not pair.server.streams or not any(one.pending for one in pair.server.streams.values()):
+        pair.carry()
+        await asyncio.sleep(0)
+    pair.server.data_received(frames.frame(frames.WINDOW_UPDATE, 0, 1, frames.number(100)))
+    assert not pair.server.streams
+    assert await pair.until(call) == b"x" * 30
+
+
+async def test_calls_end_at_their_own_deadlines() -> None:
+    async def method(request: bytes, _: server.Context) -> bytes:
+        await asyncio.Event().wait()
+        return request
+
+    pair = Pair(method)
+    late, soon, now = [pair.client.call(PATH, b"", seconds) for seconds in (60, 0.02, 0.001)]
+    for call in (now, soon):
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await call
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert not late.done()
+    assert list(pair.client.streams) == [1]
+    late.cancel()
+
+
+async def test_an_answer_that_is_not_what_it_should_be_fails_its_call_alone() -> None:
+    def read(message: bytes) -> bytes:
+        if message == b"bad":
+            raise ValueError("unreadable")
+        return message
+
+    pair = Pair(echo)
+    bad, good = pair.client.call(PATH, b"bad", 60, read), pair.client.call(PATH, b"good", 60, read)
+    assert await pair.until(good) == b"good"
+    with pytest.raises(grpc.aio.AioRpcError, match="unreadable") as error:
+        await bad
+    assert error.value.code() is grpc.StatusCode.INTERNAL
+
+
 async def test_too_long_a_request_is_refused_and_the_connection_goes_on() -> None:
     pair = Pair(echo, limit=1000)
     with pytest.raises(grpc.aio.AioRpcError, match="more than 1000 bytes") as refused:
@@ -236,7 +298,13 @@ def test_headers_are_read_as_any_encoder_writes_them(
         assert reader.read(encoder.encode(block, huffman=huffman)) == dict(block)
 
 
-@given(st.lists(HEADER, max_size=6))
+KNOWN = st.sampled_from(
+    [(":method", "POST"), (":method", "GET"), (":scheme", "http"), (":status", "200"), (":status", "404")]
+    + [(":path", "/a.B/C"), (":authority", "localhost"), ("content-type", "application/grpc")]
+)
+
+
+@given(st.lists(HEADER | KNOWN, max_size=6))
 def test_headers_are_written_so_that_they_can_be_read(block: list[tuple[str, str]]) -> None:
     assert headers.HeaderReader().read(headers.write(*block)) == dict(block)
 
@@ -306,7 +374,7 @@ def test_no_frames_whatever_they_are_break_the_server_otherwise(sent: list[frame
         for one in sent:
             if not pair.back.closed:
                 pair.server.data_received(frames.frame(*one))
-        for call in [call.task for call in pair.server._calls.values() if call.task is not None]:
+        for call in list(pair.server._calls.values()):
             await asyncio.wait([call], timeout=5)
 
     asyncio.run(run())

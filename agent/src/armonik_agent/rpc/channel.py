@@ -1,6 +1,7 @@
 """The calling side: one connection to a server on a unix socket, made when a call needs it."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,19 @@ class Channel:
         request_serializer: Callable[[Any], bytes],
         response_deserializer: Callable[[bytes], Any],
         **_: object,
-    ) -> Callable[..., asyncio.Task[Any]]:
+    ) -> Callable[..., asyncio.Future[Any]]:
         """One method: called with a request and a time-out in seconds it begins a call."""
         path = headers.write((":path", method))
 
-        async def _call(request: bytes, timeout: float) -> Any:
+        async def connect_and_call(request: bytes, timeout: float) -> Any:
             connection = await self._connected()
-            return response_deserializer(await connection.call(path, request, timeout))
+            return await connection.call(path, request, timeout, response_deserializer)
 
-        def begin(request: Any, timeout: float) -> asyncio.Task[Any]:
-            return asyncio.get_running_loop().create_task(_call(request_serializer(request), timeout))
+        def begin(request: Any, timeout: float) -> asyncio.Future[Any]:
+            data, connection = request_serializer(request), self._connection
+            if connection is not None and connection.open:
+                return connection.call(path, data, timeout, response_deserializer)
+            return asyncio.get_running_loop().create_task(connect_and_call(data, timeout))
 
         return begin
 
@@ -76,44 +80,93 @@ class Channel:
             raise status.failure(grpc.StatusCode.UNAVAILABLE, text) from error
 
 
+class _Call(asyncio.Future[Any]):
+    """A call that goes on; cancelling it resets its stream."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        deadline: float,
+        read: Callable[[bytes], Any],
+        ended: Callable[["_Call"], None],
+    ) -> None:
+        super().__init__()
+        self.stream, self.deadline, self.read, self._ended = stream, deadline, read, ended
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give it up."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self._ended(self)
+        return cancelled
+
+
 class _Client(Connection):
     def __init__(self, limit: int) -> None:
         super().__init__(limit, {frames.ENABLE_PUSH: 0}, frames.PREFACE)
-        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._calls: dict[int, _Call] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        """One for all calls, at the first deadline or before: most calls end long before theirs."""
         self._next = 1
         self.open = True
         """Whether calls may begin on it."""
 
-    def call(self, path: bytes, request: bytes, timeout: float) -> asyncio.Future[bytes]:
+    def call(
+        self, path: bytes, request: bytes, timeout: float, read: Callable[[bytes], Any] = bytes
+    ) -> asyncio.Future[Any]:
         """Begin a call; cancelling what it returns resets the stream."""
-        loop = asyncio.get_running_loop()
         stream = self.new_stream(self._next)
         self._next += 2
         if self._next > MAX_STREAM:
             self.open = False  # the next call makes another connection; this one closes with its last call
-        future: asyncio.Future[bytes] = loop.create_future()
-        self._calls[stream.number] = future
-        timer = loop.call_later(timeout, self._time_out, stream)
-        future.add_done_callback(lambda done: self._end(stream, timer))
-        block = _FIXED + path + headers.write(("grpc-timeout", _timeout(timeout)))
+        deadline = asyncio.get_running_loop().time() + timeout
+        call = self._calls[stream.number] = _Call(stream, deadline, read, self._end)
+        self._wake_at(deadline)
+        block = _request_headers(path, timeout)
         self.send(stream, frame(frames.HEADERS, frames.END_HEADERS, stream.number, block), request)
-        return future
+        return call
 
-    def _end(self, stream: Stream, timer: asyncio.TimerHandle) -> None:
-        timer.cancel()
+    def _end(self, call: _Call) -> None:
+        stream = call.stream
         self._calls.pop(stream.number, None)
         if stream.number in self.streams and not self.transport.is_closing():
             self.reset(stream, Code.CANCEL)  # given up, or the answer came before all of the request had gone
         if not self.open and not self._calls:
             self.transport.close()
 
-    def _time_out(self, stream: Stream) -> None:
-        self._fail(stream, status.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+    def _wake_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for call in [call for call in self._calls.values() if call.deadline <= now]:
+            self._fail(call.stream, status.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+        if self._calls:
+            self._wake_at(min(call.deadline for call in self._calls.values()))
 
     def _fail(self, stream: Stream, error: grpc.aio.AioRpcError) -> None:
-        future = self._calls.get(stream.number)
-        if future is not None and not future.done():
-            future.set_exception(error)
+        call = self._calls.get(stream.number)
+        if call is not None:
+            call.set_exception(error)
+            self._end(call)
+
+    def _answer(self, stream: Stream, message: bytes) -> None:
+        call = self._calls.get(stream.number)
+        if call is None:
+            return
+        try:
+            answer = call.read(message)
+        except Exception as error:  # noqa: BLE001 - whatever the message library raises
+            text = f"the answer cannot be read: {error}"
+            self._fail(stream, status.failure(grpc.StatusCode.INTERNAL, text))
+        else:
+            call.set_result(answer)
+            self._end(call)
 
     def _on_headers(self, number: int, headers: Headers, ended: bool) -> None:
         stream = self.streams.get(number)
@@ -130,12 +183,11 @@ class _Client(Connection):
             self._fail(stream, error)
             return
         message = message_of(stream, stream.headers or headers, self.limit)
-        future = self._calls.get(number)
         if message is None:
             text = "the answer is not one readable message"
             self._fail(stream, status.failure(grpc.StatusCode.INTERNAL, text))
-        elif future is not None and not future.done():
-            future.set_result(message)
+        else:
+            self._answer(stream, message)
 
     def _finished(self, stream: Stream) -> None:
         if stream.pending is None:
@@ -145,6 +197,9 @@ class _Client(Connection):
         if stream.ended:  # without the headers that say how it went
             self._finished(stream)
             self._fail(stream, status.of_headers(stream.headers or {}) or status.unsaid())
+
+    def _on_sent(self, stream: Stream) -> None:
+        """The answer is still to come."""
 
     def _on_too_long(self, stream: Stream) -> None:
         text = f"an answer of more than {self.limit} bytes"
@@ -163,9 +218,17 @@ class _Client(Connection):
 
     def _on_lost(self, reason: str) -> None:
         self.open = False
-        for stream in list(self.streams.values()):
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lost, self.streams = self.streams, {}
+        for stream in lost.values():
             self._fail(stream, status.failure(grpc.StatusCode.UNAVAILABLE, f"connection lost: {reason}"))
-        self.streams.clear()
+
+
+@functools.lru_cache(maxsize=64)
+def _request_headers(path: bytes, timeout: float) -> bytes:
+    return _FIXED + path + headers.write(("grpc-timeout", _timeout(timeout)))
 
 
 def _timeout(seconds: float) -> str:

@@ -3,16 +3,15 @@
 import asyncio
 import zlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from armonik_agent.rpc import frames
-from armonik_agent.rpc.frames import BrokenConnection, Code, frame, number
+from armonik_agent.rpc.frames import PREFIX_BYTES, BrokenConnection, Code, frame, number
 from armonik_agent.rpc.headers import HeaderReader, Headers
 
 GRANT_BYTES = 16 * 1024 * 1024
 """So much is received before the peer is told that it may send as much again; it may be ahead by 2 GiB."""
-PREFIX_BYTES = 5
 
 
 @dataclass(slots=True)
@@ -22,7 +21,8 @@ class Stream:
     number: int
     window: int
     """Bytes that we may send."""
-    received: bytearray = field(default_factory=bytearray)
+    received: bytes | bytearray = b""
+    """As it came; a bytearray once there was more than one piece of it."""
     headers: Headers | None = None
     """The first ones."""
     ended: bool = False
@@ -31,6 +31,15 @@ class Stream:
     """What is still to be sent of our message."""
     after: bytes = b""
     """Frames to be sent behind it; without any, its last frame ends the stream."""
+
+    def take(self, part: bytes) -> None:
+        """More was received."""
+        if not self.received:
+            self.received = part
+        elif isinstance(self.received, bytearray):
+            self.received += part
+        else:
+            self.received = bytearray(self.received + part)
 
 
 class Connection(asyncio.Protocol, ABC):
@@ -76,6 +85,10 @@ class Connection(asyncio.Protocol, ABC):
     def _on_lost(self, reason: str) -> None:
         """Nothing more will be received or sent; it may be told twice."""
 
+    @abstractmethod
+    def _on_sent(self, stream: Stream) -> None:
+        """All of a message has gone that had to wait for room."""
+
     # asyncio's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,9 +103,9 @@ class Connection(asyncio.Protocol, ABC):
             for one in self._reader.read(data):
                 self._take(*one)
         except BrokenConnection as error:
-            self._on_lost(str(error))
             last = max(self.streams, default=0)
             self.transport.write(frame(frames.GOAWAY, 0, 0, number(last) + number(error.code)))
+            self._on_lost(str(error))
             self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -103,6 +116,13 @@ class Connection(asyncio.Protocol, ABC):
 
     def send(self, stream: Stream, before: bytes, message: bytes, after: bytes = b"") -> None:
         """Send header frames, a message as gRPC prefixes it, and frames behind it, as room there is."""
+        size = len(message) + PREFIX_BYTES
+        if size <= min(self._window, stream.window, frames.MAX_FRAME):  # one write, without another copy
+            self._window -= size
+            stream.window -= size
+            head = frames.message_head(0 if after else frames.END_STREAM, stream.number, len(message))
+            self.transport.write(b"".join((before, head, message, after)))
+            return
         stream.pending = memoryview(b"\x00" + number(len(message)) + message)
         stream.after = after
         self.transport.write(before + self._due(stream))
@@ -130,9 +150,10 @@ class Connection(asyncio.Protocol, ABC):
         return b"".join(parts)
 
     def _send_due(self) -> None:
-        for stream in self.streams.values():
-            if stream.pending is not None:
-                self.transport.write(self._due(stream))
+        for stream in [one for one in self.streams.values() if one.pending is not None]:
+            self.transport.write(self._due(stream))
+            if stream.pending is None:
+                self._on_sent(stream)
 
     # Receiving.
 
@@ -144,13 +165,13 @@ class Connection(asyncio.Protocol, ABC):
         elif kind == frames.HEADERS:
             if number == 0:
                 raise BrokenConnection(Code.PROTOCOL_ERROR, "HEADERS of no stream")
-            self._block = (number, flags, bytearray(frames.content(flags, payload, kind)))
-            self._end_block(flags)
+            block = frames.content(flags, payload, kind)
+            if flags & frames.END_HEADERS:
+                self._end_block(number, flags, block)
+            else:
+                self._block = (number, flags, bytearray(block))
         elif kind == frames.CONTINUATION:
-            if self._block is None:
-                raise BrokenConnection(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
-            self._block[2].extend(payload)
-            self._end_block(flags)
+            self._go_on_with_block(flags, payload)
         elif kind == frames.WINDOW_UPDATE:
             self._grow(number, frames.read_number(payload, "WINDOW_UPDATE") & frames.MAX_WINDOW)
         elif kind == frames.SETTINGS:
@@ -168,16 +189,20 @@ class Connection(asyncio.Protocol, ABC):
             raise BrokenConnection(Code.PROTOCOL_ERROR, "nobody asked for a push")
         # PRIORITY is advice, and kinds that we do not know are to be ignored (section 4.1).
 
-    def _end_block(self, flags: int) -> None:
-        if self._block is None or not flags & frames.END_HEADERS:
-            if self._block is not None and len(self._block[2]) > 4 * frames.MAX_FRAME:
-                raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "headers without end")
-            return
+    def _go_on_with_block(self, flags: int, payload: bytes) -> None:
+        if self._block is None:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
         number, first_flags, block = self._block
-        self._block = None
+        block.extend(payload)
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._end_block(number, first_flags, bytes(block))
+        elif len(block) > 4 * frames.MAX_FRAME:
+            raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "headers without end")
+
+    def _end_block(self, number: int, flags: int, block: bytes) -> None:
         # Read even those of a stream that has ended: later blocks build on them.
-        headers = self._headers.read(bytes(block))
-        self._on_headers(number, headers, bool(first_flags & frames.END_STREAM))
+        self._on_headers(number, self._headers.read(block), bool(flags & frames.END_STREAM))
 
     def _take_data(self, flags: int, number_: int, payload: bytes) -> None:
         if number_ == 0:
@@ -188,7 +213,7 @@ class Connection(asyncio.Protocol, ABC):
             self._ungranted = 0
         stream = self.streams.get(number_)
         if stream is not None:  # else it has ended here, and the peer had not heard of that
-            stream.received += frames.content(flags, payload, frames.DATA)
+            stream.take(frames.content(flags, payload, frames.DATA))
             stream.ended = bool(flags & frames.END_STREAM)
             if len(stream.received) > self.limit + PREFIX_BYTES:
                 self._on_too_long(stream)
@@ -241,7 +266,7 @@ def message_of(stream: Stream, headers: Headers, limit: int) -> bytes | None:
 
     It may be compressed with gzip, which some servers do unasked; unpacked it may have `limit` bytes.
     """
-    data = memoryview(stream.received)
+    data = stream.received
     if len(data) < PREFIX_BYTES or int.from_bytes(data[1:PREFIX_BYTES], "big") != len(data) - PREFIX_BYTES:
         return None
     if data[0] == 0:

@@ -1,5 +1,6 @@
 """HTTP/2 frames as bytes (RFC 9113, sections 4 and 6)."""
 
+import struct
 from collections.abc import Iterator
 from enum import IntEnum
 
@@ -45,12 +46,23 @@ class BrokenConnection(Exception):  # noqa: N818 - says what follows; it never l
 
 Frame = tuple[int, int, int, bytes]
 """Kind, flags, stream, payload."""
+_HEAD = struct.Struct(">HBBBL")
+"""Length in two parts, kind, flags, stream."""
+_MESSAGE_HEAD = struct.Struct(">HBBBLBL")
+"""The same, and gRPC's prefix: not compressed, length of the message."""
+PREFIX_BYTES = 5
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview = b"") -> bytes:
     """One frame."""
-    head = ((len(payload) << 16) | (kind << 8) | flags).to_bytes(5, "big") + stream.to_bytes(4, "big")
-    return head + payload
+    length = len(payload)
+    return _HEAD.pack(length >> 8, length & 0xFF, kind, flags, stream) + payload
+
+
+def message_head(flags: int, stream: int, length: int) -> bytes:
+    """What stands before a message of so many bytes in the one DATA frame that carries all of it."""
+    framed = length + PREFIX_BYTES
+    return _MESSAGE_HEAD.pack(framed >> 8, framed & 0xFF, DATA, flags, stream, 0, length)
 
 
 def number(value: int) -> bytes:
@@ -82,6 +94,8 @@ def read_number(payload: bytes, what: str) -> int:
 
 def content(flags: int, payload: bytes, kind: int) -> bytes:
     """What a DATA or HEADERS frame carries, without padding and priority."""
+    if not flags & (PADDED | WITH_PRIORITY):
+        return payload
     padding = 0
     if flags & PADDED:
         if not payload:
@@ -107,13 +121,13 @@ class FrameReader:
         data = self._left + data if self._left else data
         at, end = 0, len(data)
         while end - at >= 9:
-            length = int.from_bytes(data[at : at + 3], "big")
+            high, low, kind, flags, stream = _HEAD.unpack_from(data, at)
+            length = high << 8 | low
             if length > MAX_FRAME:
                 raise BrokenConnection(Code.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             after = at + 9 + length
             if after > end:
                 break
-            stream = int.from_bytes(data[at + 5 : at + 9], "big") & MAX_WINDOW
-            yield data[at + 3], data[at + 4], stream, data[at + 9 : after]
+            yield kind, flags, stream & MAX_WINDOW, data[at + 9 : after]
             at = after
         self._left = data[at:]

@@ -1,4 +1,4 @@
-"""Header blocks: written without compression, so that they can be kept; read with `hpack`."""
+"""Header blocks: written without a connection's table, so that they can be kept; read with `hpack`."""
 
 from hpack import Decoder
 from hpack.exceptions import HPACKError
@@ -8,13 +8,23 @@ from armonik_agent.rpc.frames import BrokenConnection, Code
 MAX_HEADER_BYTES = 64 * 1024
 """Longest list of headers that is read."""
 KEPT_BLOCKS = 64
+_STATIC = {(":method", "POST"): b"\x83", (":scheme", "http"): b"\x86", (":status", "200"): b"\x88"}
+_STATIC_NAMES = {":authority": b"\x01", ":path": b"\x04", "content-type": b"\x0f\x10"}
 Headers = dict[str, str]
 """By name, in lower case. Of a repeated name the last value stands: nothing that gRPC repeats is read."""
 
 
 def write(*headers: tuple[str, str]) -> bytes:
-    """A header block of literals, without indexing and without Huffman's code (RFC 7541, 6.2.2)."""
-    return b"".join(b"\x00" + _text(name) + _text(value) for name, value in headers)
+    """A header block that neither needs nor changes the table of any connection, without Huffman's code.
+
+    Whole headers of the static table by their index (RFC 7541, 6.1), others as literals without indexing
+    (6.2.2), their names by index where the static table has them.
+    """
+    return b"".join(_STATIC.get(header) or _name(header[0]) + _text(header[1]) for header in headers)
+
+
+def _name(name: str) -> bytes:
+    return _STATIC_NAMES.get(name) or b"\x00" + _text(name)
 
 
 def _text(text: str) -> bytes:

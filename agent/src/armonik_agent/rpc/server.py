@@ -1,9 +1,13 @@
-"""The serving side: connections on a unix socket, and for each call a task with the servicer's method."""
+"""The serving side: connections on a unix socket, whose calls the servicer's methods answer.
+
+A method may be a plain function: it is answered before anything else is read, without a task of its own.
+"""
 
 import asyncio
+import inspect
 import logging
 import socket as sockets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,7 +24,8 @@ MAX_CALLS = 256
 _FIRST = headers.write((":status", "200"), ("content-type", "application/grpc"))
 _LAST = headers.write(("grpc-status", "0"))
 _log = logging.getLogger(__name__)
-Method = Callable[[bytes, "Context"], Awaitable[bytes]]
+Method = Callable[[bytes, "Context"], bytes | Coroutine[Any, Any, bytes]]
+"""One that waits for nothing gives its answer, any other a coroutine."""
 
 
 class Aborted(Exception):  # noqa: N818 - gRPC's word; it never leaves the package
@@ -34,9 +39,13 @@ class Aborted(Exception):  # noqa: N818 - gRPC's word; it never leaves the packa
 class Context:
     """What a method may do with its call, apart from answering it."""
 
-    async def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+    def refuse(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """End the call with an error."""
         raise Aborted(code, details)
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+        """The same, as `grpc.aio` has it."""
+        self.refuse(code, details)
 
 
 CONTEXT = Context()
@@ -102,21 +111,23 @@ class _Details:
 
 
 def _method(handler: Any) -> Method:
-    async def call(request: bytes, context: Context) -> bytes:
+    method, write = handler.unary_unary, handler.response_serializer
+
+    def read(request: bytes) -> Any:
         try:
-            message = handler.request_deserializer(request)
+            return handler.request_deserializer(request)
         except Exception as error:  # whatever the message library raises
             raise Aborted(grpc.StatusCode.INTERNAL, f"the request cannot be read: {error}") from error
-        answer: bytes = handler.response_serializer(await handler.unary_unary(message, context))
+
+    def call(request: bytes, context: Context) -> bytes:
+        answer: bytes = write(method(read(request), context))
         return answer
 
-    return call
+    async def waiting_call(request: bytes, context: Context) -> bytes:
+        answer: bytes = write(await method(read(request), context))
+        return answer
 
-
-@dataclass(slots=True)
-class _Call:
-    method: Method
-    task: asyncio.Task[None] | None = None
+    return waiting_call if inspect.iscoroutinefunction(method) else call
 
 
 class _Server(Connection):
@@ -125,15 +136,18 @@ class _Server(Connection):
     ) -> None:
         super().__init__(limit, {frames.MAX_CONCURRENT_STREAMS: MAX_CALLS})
         self._find, self._gone = find, gone
-        self._calls: dict[int, _Call] = {}
+        self._methods: dict[int, Method] = {}
+        """Of requests that have begun and are not complete."""
+        self._calls: dict[int, asyncio.Task[bytes]] = {}
+        """Those that wait for something."""
         self._last = 0
         self._preface: bytes | None = frames.PREFACE
 
-    def say_goodbye(self) -> list[asyncio.Task[None]]:
+    def say_goodbye(self) -> list[asyncio.Task[bytes]]:
         """Tell the peer that no further call is taken; the calls that go on."""
         goodbye = frames.number(self._last) + frames.number(Code.NO_ERROR)
         self.transport.write(frame(frames.GOAWAY, 0, 0, goodbye))
-        return [call.task for call in self._calls.values() if call.task is not None]
+        return list(self._calls.values())
 
     def data_received(self, data: bytes) -> None:
         """The preface, then frames."""
@@ -168,7 +182,7 @@ class _Server(Connection):
         if method is None:
             self._refuse(stream, grpc.StatusCode.UNIMPLEMENTED, f"{path} is not served")
         else:
-            self._calls[number] = _Call(method)
+            self._methods[number] = method
 
     def _on_data(self, stream: Stream) -> None:
         if stream.ended:
@@ -179,32 +193,47 @@ class _Server(Connection):
         self._refuse(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
     def _request_ended(self, stream: Stream) -> None:
-        call = self._calls.get(stream.number)
-        if call is None or call.task is not None:
+        method = self._methods.pop(stream.number, None)
+        if method is None:
             return
         request = message_of(stream, stream.headers or {}, self.limit)
-        stream.received = bytearray()
+        stream.received = b""
         if request is None:
             text = "a request must be one message, as it is or with gzip"
             self._refuse(stream, grpc.StatusCode.UNIMPLEMENTED, text)
             return
-        call.task = asyncio.get_running_loop().create_task(self._serve(stream, call.method, request))
-
-    async def _serve(self, stream: Stream, method: Method, request: bytes) -> None:
         try:
-            answer = await method(request, CONTEXT)
-        except Aborted as refusal:
-            self._refuse(stream, refusal.code, refusal.details)
+            answer = method(request, CONTEXT)
         except Exception as error:  # noqa: BLE001 - the caller hears of it, and the log
-            _log.exception("a method has failed: %s", (stream.headers or {}).get(":path"))
-            self._refuse(stream, grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
+            self._failed(stream, error)
+            return
+        if isinstance(answer, bytes):
+            self._answer(stream, answer)
         else:
+            call = self._calls[stream.number] = asyncio.get_running_loop().create_task(answer)
+            call.add_done_callback(lambda done: self._served(stream, done))
+
+    def _served(self, stream: Stream, call: asyncio.Task[bytes]) -> None:
+        error = None if call.cancelled() else call.exception()
+        if error is not None:
+            self._failed(stream, error)
+        elif not call.cancelled():
+            self._answer(stream, call.result())
+
+    def _answer(self, stream: Stream, answer: bytes) -> None:
+        if self.streams.get(stream.number) is stream:
             first = frame(frames.HEADERS, frames.END_HEADERS, stream.number, _FIRST)
             last = frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream.number, _LAST)
-            if self.streams.get(stream.number) is stream:
-                self.send(stream, first, answer, last)
-        finally:
-            self._ended(stream)
+            self.send(stream, first, answer, last)
+        self._ended(stream)
+
+    def _failed(self, stream: Stream, error: BaseException) -> None:
+        if isinstance(error, Aborted):
+            self._refuse(stream, error.code, error.details)
+            return
+        path = (stream.headers or {}).get(":path")
+        _log.error("a method has failed: %s", path, exc_info=error)
+        self._refuse(stream, grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
 
     def _refuse(self, stream: Stream, code: grpc.StatusCode, details: str) -> None:
         """Answer with an error, and want no more of the request."""
@@ -223,22 +252,27 @@ class _Server(Connection):
         self._ended(stream)
 
     def _ended(self, stream: Stream) -> None:
+        self._methods.pop(stream.number, None)
         self._calls.pop(stream.number, None)
         if stream.pending is None:
-            self.streams.pop(stream.number, None)
+            self._on_sent(stream)
+
+    def _on_sent(self, stream: Stream) -> None:
+        self.streams.pop(stream.number, None)
 
     def _on_reset(self, stream: Stream, code: int) -> None:
+        self._methods.pop(stream.number, None)
         call = self._calls.pop(stream.number, None)
-        if call is not None and call.task is not None:
-            call.task.cancel()
+        if call is not None:
+            call.cancel()
 
     def _on_goaway(self, last: int) -> None:
         """It makes no more calls; those that go on are answered."""
 
     def _on_lost(self, reason: str) -> None:
         for call in self._calls.values():
-            if call.task is not None:
-                call.task.cancel()
+            call.cancel()
         self._calls.clear()
+        self._methods.clear()
         self.streams.clear()
         self._gone(self)
