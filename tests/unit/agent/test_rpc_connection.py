@@ -299,8 +299,16 @@ def test_headers_are_read_as_any_encoder_writes_them(
 
 
 KNOWN = st.sampled_from(
-    [(":method", "POST"), (":method", "GET"), (":scheme", "http"), (":status", "200"), (":status", "404")]
-    + [(":path", "/a.B/C"), (":authority", "localhost"), ("content-type", "application/grpc")]
+    [
+        (":method", "POST"),
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":status", "200"),
+        (":status", "404"),
+        (":path", "/a.B/C"),
+        (":authority", "localhost"),
+        ("content-type", "application/grpc"),
+    ]
 )
 
 
