@@ -10,6 +10,10 @@ RUN_SECONDS = 1.0
 """Work of one run, as far as it can be foreseen: so late may slots end after each other."""
 ROUNDS = 8
 """Runs that each slot shall get, so that slots end together."""
+LEAST_ROUNDS = 2
+"""The same where a run would else be shorter than it is worth."""
+WORTH_SECONDS = 0.05
+"""Work below which a run is not worth its writes, where it can be foreseen."""
 WINDOW_SECONDS = 30.0
 """Work that is queued ahead for each slot, as far as it can be foreseen."""
 WINDOW_RUNS = 8
@@ -21,9 +25,12 @@ MAX_WINDOW = 1_000
 def run_size(total: int, slots: int, pace: float | None) -> int:
     """Elements of one run: every slot gets some, and none gets more than about `RUN_SECONDS` of work.
 
-    `pace` is how many seconds an element took so far, on average; None while none has ended.
+    `pace` is how many seconds an element took so far, on average; None where nobody knows.
     """
     fair = -(-total // (ROUNDS * slots))
+    if pace is not None:
+        even = -(-total // (LEAST_ROUNDS * slots))
+        fair = max(fair, even if pace <= 0 else int(min(even, WORTH_SECONDS / pace)))
     most = FIRST_RUN if pace is None else MAX_RUN if pace <= 0 else int(min(MAX_RUN, RUN_SECONDS / pace))
     return max(1, min(fair, most))
 

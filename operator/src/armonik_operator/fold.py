@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from armonik_operator.paces import Timed
 from armonik_operator.spans import SpanSet
 from armonik_operator.texts import shorten
 from armonik_sdk.api.const import MAX_FAILURES, FailureReason
@@ -88,6 +89,11 @@ class TaskFold:
     def pace(self) -> float | None:
         """Seconds that an element took on average, of those that completed; None while none has."""
         return self._seconds / self._timed if self._timed else None
+
+    @property
+    def timed(self) -> Timed:
+        """Elements that completed, and how long they took together."""
+        return Timed(self._timed, self._seconds)
 
     @property
     def outcomes(self) -> dict[OutcomeKind, Ranges]:

@@ -14,6 +14,7 @@ from armonik_operator.events import Announcer
 from armonik_operator.fold import TaskFold, pinned_to
 from armonik_operator.life import Life
 from armonik_operator.load import Loads
+from armonik_operator.paces import Paces
 from armonik_operator.settings import Settings
 from armonik_operator.tally import Tally
 from armonik_sdk.api.const import PARENT_LABEL
@@ -117,6 +118,8 @@ class State:
     """Called with a Session's name when the sums of its Tasks have changed."""
     tally: Tally = field(default_factory=Tally)
     """Counts of elements by Session."""
+    paces: Paces = field(default_factory=Paces)
+    """How long elements took lately."""
     life: Life = field(default_factory=Life)
     """Life of the journal."""
     sessions: dict[Named, Session] = field(default_factory=dict)

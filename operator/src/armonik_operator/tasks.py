@@ -2,47 +2,42 @@
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from armonik_operator.adapters.kube import TASKS as TASK_KIND
-from armonik_operator.bands import Bands, band_of_run
+from armonik_operator.bands import Bands
 from armonik_operator.children import Children
 from armonik_operator.dependents import OfName, OfResult, OfUse
 from armonik_operator.effects import Effects
 from armonik_operator.ending import Ending
 from armonik_operator.errors import ChildrenBlocked, Parked
 from armonik_operator.fold import TaskFold, pinned_to
-from armonik_operator.inputs import Inputs, Items, Preparer
+from armonik_operator.inputs import Items, Preparer
 from armonik_operator.life import created
 from armonik_operator.load import Place
 from armonik_operator.needs import Looks
 from armonik_operator.outage import full_message
+from armonik_operator.queueing import Queueing
 from armonik_operator.quota import Quota
 from armonik_operator.reconcile.task import Cancel, Plan, Readiness, Refusal, plan, task_options
-from armonik_operator.results import ResultBook, ResultName, merge
+from armonik_operator.results import ResultBook, ResultName
 from armonik_operator.state import Gone, Key, Named, Received, Servers, State
 from armonik_operator.status import Shown
 from armonik_operator.waiting import Order, Waiting, why
 from armonik_operator.writing import StatusWriter
-from armonik_sdk.api.const import PARENT_LABEL, ConditionType, FailureReason, Reason
-from armonik_sdk.api.kinds import Session, SessionState, Task, TaskOptions, find_condition
-from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import RunId, band_of, inventory_key
-from armonik_sdk.api.ranges import Ranges, Span
-from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Record, RecordKind, RunResults
+from armonik_sdk.api.const import PARENT_LABEL, ConditionType, Reason
+from armonik_sdk.api.kinds import Session, SessionState, Task, find_condition
+from armonik_sdk.api.names import band_of, inventory_key
+from armonik_sdk.api.ranges import Ranges
+from armonik_sdk.api.records import Inventory, RecordKind
 from armonik_sdk.dataplane.errors import QueueFull, QueueUnavailable, StoreUnavailable
-from armonik_sdk.dataplane.objects import expand
-from armonik_sdk.dataplane.queue import publish_run
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 32
-"""Runs that are submitted at a time, of all Tasks together."""
 POLL = 5.0
 """Seconds until something that is missing is looked for again, when nothing tells that it came."""
 RESULTS_POLL = 10.0
@@ -56,7 +51,6 @@ class TaskWorker:
         self._servers = servers
         self._state = state
         self._enqueue = enqueue
-        self._bands = bands
         self._book = self.book = ResultBook(servers, self._result_changed)
         self._items = Items(servers)
         self._looks = Looks(servers, state, self._book, self._items, self._wake)
@@ -65,8 +59,8 @@ class TaskWorker:
         self.children = Children(servers, state, self._book, self._items, self._wake)
         self._effects = Effects(servers, state, self._book, self._items, self.children)
         self._ending = Ending(servers, self._book, self.children, self._take)
+        self._queueing = Queueing(servers, state, bands, self._book, self._preparer, self._ending)
         self._writer = StatusWriter(servers, state)
-        self._submitting = asyncio.Semaphore(AT_ONCE)
         self._order = Order(time.monotonic)
         self._quota = Quota(servers, state)
         self._announced: set[str] = set()
@@ -136,7 +130,8 @@ class TaskWorker:
             readiness = await self._looks.at(task, fold)
         elif covered:
             self._looks.over(uid)
-        made = plan(task, session, partition, readiness, fold, defaults)
+        hint = self._state.paces.of(session.metadata.uid if session else "", options.partition or "")
+        made = plan(task, session, partition, readiness, fold, defaults, hint)
         if made.submit and not fold.admitted and (full := await self._quota.refusal(task)) is not None:
             made = replace(made, refusal=full, submit=())
         again = await self._carry_out(task, session, made, fold)
@@ -171,16 +166,16 @@ class TaskWorker:
             await self._inventory(task, made.session_uid, fold)
             again = await self._ending.end_task(task, fold, made.session_uid, made.cancel, made.why)
             if made.cancel is Cancel.QUEUED:  # what runs goes on, and needs its message like any other
-                await self._queue_missing(task, made, set(), resume=False)
+                await self._queueing.missing(task, made, set(), resume=False)
             return later if again is None else again
         if made.abort:
             await self._inventory(task, made.session_uid, fold)
             for span, message in made.abort:
-                await self._abort(task, made, span, message)
+                await self._queueing.abort(task, made, span, message)
         starts = {run.start for run in fold.open_runs if run.epoch < self._state.life.fence}
         if made.resume:
             starts |= {run.start for run in fold.open_runs if run.kind is RecordKind.PAUSED}
-        await self._queue_missing(task, made, starts, resume=made.resume)
+        await self._queueing.missing(task, made, starts, resume=made.resume)
         if made.submit:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._inventory(task, made.session_uid, fold))
@@ -188,78 +183,8 @@ class TaskWorker:
             inputs = prepared.result()
             async with asyncio.TaskGroup() as group:
                 for span in made.submit:
-                    group.create_task(self._submit(task, made, span, inputs))
+                    group.create_task(self._queueing.submit(task, made, span, inputs))
         return later
-
-    async def _submit(self, task: Task, made: Plan, span: Span, inputs: Inputs) -> None:
-        run = self._run(task, made.session_uid, span[0])
-        record = self._record(task, made, span, RecordKind.SUBMITTED)
-        async with self._submitting:
-            message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
-            # Where an operator before us cut differently, its run stands.
-            if await self._ending.append_first(run, record):
-                try:
-                    await self._publish(run, span, message, made.options, inputs)
-                except QueueFull:
-                    self._state.republish.setdefault(task.metadata.uid, set()).add(span[0])
-                    raise
-
-    async def _publish(
-        self, run: RunId, span: Span, message: RunMessage, options: TaskOptions, inputs: Inputs
-    ) -> bool:
-        band = band_of_run(options, inputs.items, span)
-        await self._bands.open(Place(run.namespace, message.partition), band)
-        return await publish_run(self._servers.client, run, message.partition, message, band)
-
-    async def _queue_missing(self, task: Task, made: Plan, also: set[int], *, resume: bool) -> None:
-        """Queue again what has lost its message, and these; should it fail, all of them next time."""
-        uid = task.metadata.uid
-        starts = self._state.republish.pop(uid, set()) | also
-        try:
-            await self._queue_again(task, made, starts, resume=resume)
-        except BaseException:
-            self._state.republish.setdefault(uid, set()).update(starts)
-            raise
-
-    async def _queue_again(self, task: Task, made: Plan, starts: Iterable[int], *, resume: bool) -> None:
-        """Publish what should be queued and is not; runs that were parked get another number (rule 13)."""
-        for start in starts:
-            run = self._run(task, made.session_uid, start)
-            head = await self._servers.journal.head(run)
-            if head is None or head.record.kind.terminal:
-                continue
-            record, span = head.record, (head.record.start, head.record.end)
-            stale = record.epoch < self._state.life.fence
-            parked = record.kind is RecordKind.PAUSED
-            if parked and not resume and not stale:
-                continue
-            if parked or stale:
-                record = await self._renewed(run, record)
-                if not await self._ending.append(run, record, head) or record.kind.terminal:
-                    continue
-            inputs = await self._preparer.prepare(task, made.session_uid, [span])
-            message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
-            if await self._publish(run, span, message, made.options, inputs) and record is head.record:
-                log.info("queued %s again: its message was missing", run.journal)
-
-    async def _renewed(self, run: RunId, record: Record) -> Record:
-        """A run submitted again: whoever held it before is fenced, and what had ended stays ended."""
-        record = await expand(self._servers.objects, record)
-        kept = await self._book.run(run)
-        if kept is not None:
-            new = RunResults(sequence=0, end=record.end, outcomes=record.outcomes, objects=record.objects)
-            kept = merge(kept, new) or kept
-            record = record.model_copy(update={"outcomes": kept.outcomes, "objects": kept.objects})
-        return record.model_copy(
-            update={
-                "kind": RecordKind.SUBMITTED if record.remaining else RecordKind.DONE,
-                "n": record.n + 1,
-                "epoch": max(record.epoch, self._state.life.fence),
-                "owner": None,
-                "running": None,
-                "record_id": secrets.token_hex(8),
-            }
-        )
 
     async def _recover(self, task: Task, fold: TaskFold) -> None:
         """A Task older than the journal may have ended in part in another life: RESULTS remembers."""
@@ -272,23 +197,6 @@ class TaskWorker:
                 for outcome in kept.outcomes:
                     fold.seed(outcome.kind, Ranges.single(outcome.index))
         self._recovered.add(uid)
-
-    async def _abort(self, task: Task, made: Plan, span: Span, message: str) -> None:
-        for at in range(*span, 100):
-            part = (at, min(at + 100, span[1]))
-            outcomes = tuple(
-                Outcome(
-                    index=index,
-                    kind=OutcomeKind.ERROR,
-                    attempts=0,
-                    reason=FailureReason.DEPENDENCY_ABORTED,
-                    message=message,
-                )
-                for index in range(*part)
-            )
-            record = self._record(task, made, part, RecordKind.DONE, outcomes)
-            record = record.model_copy(update={"partition": ""})  # it was never queued there
-            await self._ending.append_first(self._run(task, made.session_uid, at), record)
 
     async def _inventory(self, task: Task, session_uid: str, fold: TaskFold) -> None:
         """Step S2: before anything else is written about a Task."""
@@ -322,7 +230,9 @@ class TaskWorker:
         record = received.record
         if received.run.session not in self._state.leaving:
             record = await self._effects.apply(received, fold)
+        timed = fold.timed
         fold.add(record, received.sequence, received.time)
+        self._state.paces.note(received.run.session, record.partition, timed, fold.timed)
         self._state.loads.note(received.run.namespace, uid, fold.runs[received.run.start])
         if record.outcomes or record.kind.terminal:
             task = self._state.tasks.get(uid)
@@ -370,25 +280,6 @@ class TaskWorker:
             self._looks.over(uid)
             self._dependents.gone(uid)
         return again
-
-    def _run(self, task: Task, session_uid: str, start: int) -> RunId:
-        return RunId(task.metadata.namespace or "", session_uid, task.metadata.uid, start)
-
-    def _record(
-        self, task: Task, made: Plan, span: Span, kind: RecordKind, outcomes: tuple[Outcome, ...] = ()
-    ) -> Record:
-        first = self._state.life.first(created(task))
-        return Record(
-            record_id=secrets.token_hex(8),
-            kind=kind,
-            start=span[0],
-            end=span[1],
-            n=first + 1,
-            epoch=first,
-            partition=made.options.partition or "",
-            task_name=task.metadata.name,
-            outcomes=outcomes,
-        )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -108,8 +108,12 @@ def plan(
     readiness: Readiness,
     fold: TaskFold,
     defaults: TaskOptions,
+    hint: float | None = None,
 ) -> Plan:
-    """Decide. Session and Partition are those of the names the Task resolves to, None when absent."""
+    """Decide. Session and Partition are those of the names the Task resolves to, None when absent.
+
+    `hint` is how many seconds elements of other Tasks took there; it counts while none of this one has ended.
+    """
     options = task_options(task, session, defaults)
     pinned = pinned_to(task, fold)
     uid = pinned or (session.metadata.uid if session else "")
@@ -123,7 +127,7 @@ def plan(
     if cancel is not Cancel.NOTHING:
         made = Plan(options, uid, cancel=cancel, why=why)
     else:
-        made = _forward(task, session, partition, readiness, fold, Plan(options, uid))
+        made = _forward(task, session, partition, readiness, fold, Plan(options, uid), hint)
     return replace(made, end=task.spec.cancelled - fold.ended)
 
 
@@ -134,6 +138,7 @@ def _forward(
     readiness: Readiness,
     fold: TaskFold,
     made: Plan,
+    hint: float | None,
 ) -> Plan:
     """What brings the elements forward that nobody wants cancelled."""
     total = task.spec.total
@@ -157,8 +162,9 @@ def _forward(
     )
     assert partition is not None
     slots = max(1, partition.spec.pod_max * partition.spec.slots_per_pod)
-    size = run_size(total, slots, fold.pace)
-    room = max(0, window(size, slots, fold.pace) - len(fold.open_runs))
+    pace = hint if fold.pace is None else fold.pace
+    size = run_size(total, slots, pace)
+    room = max(0, window(size, slots, pace) - len(fold.open_runs))
     held = taken | Ranges.indexes(readiness.elements)
     submit = tuple(cut(total, held, size, room)) if room else ()
     return replace(made, refusal=refusal, abort=abort, submit=submit, resume=resume)

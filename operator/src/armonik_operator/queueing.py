@@ -1,0 +1,158 @@
+"""Runs on their way into the journal and the queue: the first time, and again when a message is missing."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable
+
+from armonik_operator.bands import Bands, band_of_run
+from armonik_operator.ending import Ending
+from armonik_operator.inputs import Inputs, Preparer
+from armonik_operator.life import created
+from armonik_operator.load import Place
+from armonik_operator.reconcile.task import Plan
+from armonik_operator.results import ResultBook, merge
+from armonik_operator.state import Servers, State
+from armonik_sdk.api.const import FailureReason
+from armonik_sdk.api.kinds import Task, TaskOptions
+from armonik_sdk.api.messages import RunMessage
+from armonik_sdk.api.names import RunId
+from armonik_sdk.api.ranges import Span
+from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
+from armonik_sdk.dataplane.errors import QueueFull
+from armonik_sdk.dataplane.objects import expand
+from armonik_sdk.dataplane.queue import publish_run
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 32
+"""Runs that are submitted at a time, of all Tasks together."""
+
+
+class Queueing:
+    """Every step may be repeated: a run's first record, and its message, stand once."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        state: State,
+        bands: Bands,
+        book: ResultBook,
+        preparer: Preparer,
+        ending: Ending,
+    ) -> None:
+        self._servers = servers
+        self._state = state
+        self._bands = bands
+        self._book = book
+        self._preparer = preparer
+        self._ending = ending
+        self._submitting = asyncio.Semaphore(AT_ONCE)
+
+    async def submit(self, task: Task, made: Plan, span: Span, inputs: Inputs) -> None:
+        """A run of elements that belong to none: its first record, then its message."""
+        run = self._run(task, made.session_uid, span[0])
+        record = self._record(task, made, span, RecordKind.SUBMITTED)
+        async with self._submitting:
+            message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
+            # Where an operator before us cut differently, its run stands.
+            if await self._ending.append_first(run, record):
+                try:
+                    await self._publish(run, span, message, made.options, inputs)
+                except QueueFull:
+                    self._state.republish.setdefault(task.metadata.uid, set()).add(span[0])
+                    raise
+
+    async def _publish(
+        self, run: RunId, span: Span, message: RunMessage, options: TaskOptions, inputs: Inputs
+    ) -> bool:
+        band = band_of_run(options, inputs.items, span)
+        await self._bands.open(Place(run.namespace, message.partition), band)
+        return await publish_run(self._servers.client, run, message.partition, message, band)
+
+    async def missing(self, task: Task, made: Plan, also: set[int], *, resume: bool) -> None:
+        """Queue again what has lost its message, and these; should it fail, all of them next time."""
+        uid = task.metadata.uid
+        starts = self._state.republish.pop(uid, set()) | also
+        try:
+            await self._again(task, made, starts, resume=resume)
+        except BaseException:
+            self._state.republish.setdefault(uid, set()).update(starts)
+            raise
+
+    async def _again(self, task: Task, made: Plan, starts: Iterable[int], *, resume: bool) -> None:
+        """Publish what should be queued and is not; runs that were parked get another number (rule 13)."""
+        for start in starts:
+            run = self._run(task, made.session_uid, start)
+            head = await self._servers.journal.head(run)
+            if head is None or head.record.kind.terminal:
+                continue
+            record, span = head.record, (head.record.start, head.record.end)
+            stale = record.epoch < self._state.life.fence
+            parked = record.kind is RecordKind.PAUSED
+            if parked and not resume and not stale:
+                continue
+            if parked or stale:
+                record = await self._renewed(run, record)
+                if not await self._ending.append(run, record, head) or record.kind.terminal:
+                    continue
+            inputs = await self._preparer.prepare(task, made.session_uid, [span])
+            message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
+            if await self._publish(run, span, message, made.options, inputs) and record is head.record:
+                log.info("queued %s again: its message was missing", run.journal)
+
+    async def _renewed(self, run: RunId, record: Record) -> Record:
+        """A run submitted again: whoever held it before is fenced, and what had ended stays ended."""
+        record = await expand(self._servers.objects, record)
+        kept = await self._book.run(run)
+        if kept is not None:
+            new = RunResults(sequence=0, end=record.end, outcomes=record.outcomes, objects=record.objects)
+            kept = merge(kept, new) or kept
+            record = record.model_copy(update={"outcomes": kept.outcomes, "objects": kept.objects})
+        return record.model_copy(
+            update={
+                "kind": RecordKind.SUBMITTED if record.remaining else RecordKind.DONE,
+                "n": record.n + 1,
+                "epoch": max(record.epoch, self._state.life.fence),
+                "owner": None,
+                "running": None,
+                "record_id": secrets.token_hex(8),
+            }
+        )
+
+    async def abort(self, task: Task, made: Plan, span: Span, message: str) -> None:
+        """End elements whose dependencies were aborted: as runs that were never queued."""
+        for at in range(*span, 100):
+            part = (at, min(at + 100, span[1]))
+            outcomes = tuple(
+                Outcome(
+                    index=index,
+                    kind=OutcomeKind.ERROR,
+                    attempts=0,
+                    reason=FailureReason.DEPENDENCY_ABORTED,
+                    message=message,
+                )
+                for index in range(*part)
+            )
+            record = self._record(task, made, part, RecordKind.DONE, outcomes)
+            record = record.model_copy(update={"partition": ""})  # it was never queued there
+            await self._ending.append_first(self._run(task, made.session_uid, at), record)
+
+    def _run(self, task: Task, session_uid: str, start: int) -> RunId:
+        return RunId(task.metadata.namespace or "", session_uid, task.metadata.uid, start)
+
+    def _record(
+        self, task: Task, made: Plan, span: Span, kind: RecordKind, outcomes: tuple[Outcome, ...] = ()
+    ) -> Record:
+        first = self._state.life.first(created(task))
+        return Record(
+            record_id=secrets.token_hex(8),
+            kind=kind,
+            start=span[0],
+            end=span[1],
+            n=first + 1,
+            epoch=first,
+            partition=made.options.partition or "",
+            task_name=task.metadata.name,
+            outcomes=outcomes,
+        )
