@@ -6,6 +6,7 @@ a link to the agent's credentials must not have them uploaded as a result.
 
 import asyncio
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -15,11 +16,12 @@ from armonik_agent.errors import InputUnavailable
 
 INPUT_MODE = 0o444
 """Inputs are shared by the elements of a run, so a worker cannot change them by accident."""
+_PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\\\0]{1,253}\Z")
 
 
 def plain_name(name: str) -> bool:
     """Whether an id is a file name of the folder and nothing else."""
-    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0") and len(name) <= 253
+    return _PLAIN.match(name) is not None
 
 
 class Folder:
@@ -76,15 +78,6 @@ class Folder:
             os.close(fd)
             raise InputUnavailable(f"{name} is no regular file of the data folder")
         return fd
-
-    def read(self, name: str) -> bytes:
-        """The content of a regular file.
-
-        Raises:
-            InputUnavailable: there is no regular file of that name (any more).
-        """
-        with os.fdopen(self.open(name), "rb") as file:
-            return file.read()
 
     def remove(self, name: str) -> None:
         """Remove a file; none is fine."""

@@ -58,11 +58,13 @@ async def keep(store: ObjectStore, prefix: str, folder: Folder, name: str) -> by
         InputUnavailable: it is not there (any more).
         StoreUnavailable: the object store gives no usable answer.
     """
-    size = folder.size(name)
-    if size is not None and size <= PACKED_BYTES:
-        return folder.read(name)
     fd = folder.open(name)
     try:
+        size = os.fstat(fd).st_size
+        if size <= PACKED_BYTES:
+            data = os.read(fd, size + 1)
+            if len(data) == size:  # else it is still being written, and goes up as it is found
+                return data
         # The open file itself, not its name, which the worker may have turned to something else meanwhile.
         return await store.put(f"{prefix}/{uuid.uuid4().hex}", Path(f"/proc/self/fd/{fd}"))
     finally:

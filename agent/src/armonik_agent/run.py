@@ -1,8 +1,8 @@
 """One run, element by element, as ArmoniK's own workers take it."""
 
 import asyncio
+import secrets
 import time
-import uuid
 
 import grpc
 import grpc.aio
@@ -49,7 +49,7 @@ class RunWork(Work):
         if self._careful:
             self._buffer.add(Change(running=element.index))
             await self._buffer.commit()
-        execution = Execution(uuid.uuid4().hex, self._run, element, self._folder)
+        execution = Execution(secrets.token_hex(16), self._run, element, self._folder)
         started = time.monotonic()
         with self._site.service.serving(execution):
             verdict = await self._call_worker(execution, started)

@@ -236,7 +236,7 @@ class Work(ABC):
             self._retries.append(element.index)
         else:
             self._inputs.done(element)
-            self._site.metrics.elements.labels(change.outcomes[0].kind).inc()
+            self._site.metrics.ended(change.outcomes[0].kind)
 
     def _end(self, element: Element, verdict: Verdict, seconds: float) -> None:
         outcome = Outcome(
@@ -252,7 +252,7 @@ class Work(ABC):
     def _keep(self, element: Element, ended: Ended) -> None:
         self._buffer.keep(ended)
         self._inputs.done(element)
-        self._site.metrics.elements.labels(ended.outcome.kind).inc()
+        self._site.metrics.ended(ended.outcome.kind)
 
     def _in_order(self, indexes: Iterable[int]) -> list[int]:
         """As they shall be executed: what has failed and has to wait longest comes last."""
