@@ -1,8 +1,12 @@
-"""One run, element by element, as ArmoniK's own workers take it."""
+"""One run, element by element, as ArmoniK's own workers take it.
+
+The worker is given the next element as soon as it has answered; what it made is kept while it works on that.
+"""
 
 import asyncio
 import secrets
 import time
+from dataclasses import dataclass, field
 
 import grpc
 import grpc.aio
@@ -21,43 +25,109 @@ from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Outcome, OutcomeKind
 
 
+@dataclass
+class Begun:
+    """An execution that the worker was given."""
+
+    execution: Execution
+    call: Call
+    started: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
+    """When the worker answered, which may be long before anybody looks; 0 when nobody has noted it."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; or so far."""
+        return (self.ended or time.monotonic()) - self.started
+
+
 class RunWork(Work):
     """One `Process` call an element."""
 
     _current: int | None = None
     _call: Call | None = None
+    _ahead: Begun | None = None
+    """What the worker was given while the last element is still kept."""
+
+    @property
+    def _goes_ahead(self) -> bool:
+        return self._ahead is not None
 
     async def _some(self, pace: Pace) -> None:
-        pace.begin(len(self._left))
-        index = self._left.popleft()
+        pace.begin(len(self._left) + self._goes_ahead)
         started = time.monotonic()
-        await self._element(self._elements.of(index))
+        begun, self._ahead = self._ahead, None
+        if begun is None:
+            begun = await self._first(self._elements.of(self._left.popleft()))
+        if begun is not None:
+            await self._element(begun)
         pace.end(time.monotonic() - started)
+
+    async def _end_ahead(self) -> None:
+        """The run stops: wait for what the worker was given, unless it was given up."""
+        begun, self._ahead = self._ahead, None
+        if begun is not None:
+            await self._element(begun)
 
     def _give_up(self) -> None:
         if self._call is not None:
             self._current = None
             self._call.cancel()
 
-    async def _element(self, element: Element) -> None:
+    async def _first(self, element: Element) -> Begun | None:
+        """Begin an element; None when it has ended for want of an input."""
         try:
             await self._inputs.lay(element)
         except InputUnavailable as error:
             reason = FailureReason.INPUT_MISSING
             self._end(element, Verdict(Ending.FINAL, str(error), reason=reason), 0.0)
-            return
+            return None
         if self._careful:
             self._buffer.add(Change(running=element.index))
             await self._buffer.commit()
+        return self._begin(element)
+
+    async def _go_ahead(self) -> None:
+        """Begin the next element if nothing needs to be waited for, or heeded, before."""
+        site = self._site
+        heed = self._stop or self._careful or site.drain.begun.is_set() or self._renewal.lapsed
+        if heed or not self._left or not site.connection.present.is_set():
+            return
+        element = self._elements.of(self._left[0])
+        if self._committer.head is not self._head or not self._inputs.ready(element):
+            return
+        try:
+            await self._inputs.lay(element)
+        except InputUnavailable:
+            return  # it ends when it is its turn
+        self._left.popleft()
+        self._ahead = self._begin(element)
+
+    def _begin(self, element: Element) -> Begun:
         execution = Execution(secrets.token_hex(16), self._run, element, self._folder)
-        started = time.monotonic()
-        with self._site.service.serving(execution):
-            verdict = await self._call_worker(execution, started)
-        seconds = time.monotonic() - started
+        call = self._site.worker.process(element, self._run.session, execution.token, self._folder.path)
+        self._site.service.begin(execution)
+        self._current, self._call = element.index, call
+        begun = Begun(execution, call)
+
+        def note(_: object) -> None:
+            begun.ended = time.monotonic()
+
+        call.add_done_callback(note)
+        return begun
+
+    async def _element(self, begun: Begun) -> None:
+        execution, element = begun.execution, begun.execution.element
+        try:
+            verdict = await self._answer(begun)
+        finally:
+            self._site.service.end(execution)
+        seconds = begun.seconds
         self._site.metrics.seconds.observe(seconds)
         if verdict is None:
             return
         if verdict.ending is Ending.COMPLETED:
+            await self._go_ahead()
             verdict = await self._complete(execution, seconds)
         for name in execution.files:
             self._folder.remove(name)
@@ -70,16 +140,14 @@ class RunWork(Work):
             await self._buffer.commit()
             await self._condemn(verdict.text)
 
-    async def _call_worker(self, execution: Execution, started: float) -> Verdict | None:
+    async def _answer(self, begun: Begun) -> Verdict | None:
         """The verdict; None when the call was given up, because the run stops or the element is cancelled."""
-        element = execution.element
-        self._current = element.index
-        self._call = self._site.worker.process(element, self._run.session, execution.token, self._folder.path)
+        execution = begun.execution
         try:
-            reply = await self._call
+            reply = await begun.call
         except grpc.aio.AioRpcError as error:
-            seconds = time.monotonic() - started
-            return of_failure(error.code(), error.details(), seconds, element.max_duration)
+            limit = execution.element.max_duration
+            return of_failure(error.code(), error.details(), begun.seconds, limit)
         except asyncio.CancelledError:
             if self._current is not None:
                 raise  # this very task is being cancelled

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from enum import Enum
 
 from armonik_agent.buffer import Buffer
@@ -91,14 +91,11 @@ class Work(ABC):
         """
         watchers = [asyncio.create_task(self._watch_control()), asyncio.create_task(self._watch_drain())]
         try:
-            while await self._goes_on():
-                await self._some(pace)
-        except StoreUnavailable as error:
-            log.warning("run %s stops: %s", self._run.journal, error)
-            self._stop = Stop.STORE
-        except Fenced:
-            self._stop = Stop.FENCED
+            await self._heeding(self._all(pace))
+            await self._heeding(self._end_ahead())
         finally:
+            if self._goes_ahead:  # something else has broken off the run
+                self._give_up()
             await stop(*watchers)
         if self._stop is Stop.FENCED:
             await self._buffer.drop()
@@ -126,6 +123,30 @@ class Work(ABC):
             until = min(self._not_before(index) for index in self._retries)
         return await self._buffer.end(lambda head, change: released(head, change, until))
 
+    async def _all(self, pace: Pace) -> None:
+        while await self._goes_on():
+            await self._some(pace)
+
+    async def _heeding(self, work: Awaitable[None]) -> None:
+        """Stop the run when it cannot be kept, or is another's."""
+        try:
+            await work
+        except StoreUnavailable as error:
+            log.warning("run %s stops: %s", self._run.journal, error)
+            self._stop = Stop.STORE
+        except Fenced:
+            self._interrupt(Stop.FENCED)
+            self._stop = Stop.FENCED
+
+    @property
+    def _goes_ahead(self) -> bool:
+        """Whether the worker was given something that nobody waits for yet."""
+        return False
+
+    async def _end_ahead(self) -> None:
+        """The run stops: see that this ends, too."""
+        assert not self._goes_ahead  # who gives the worker something ahead ends it
+
     @abstractmethod
     async def _some(self, pace: Pace) -> None:
         """Execute one element or more of those that are left; `_left` is not empty."""
@@ -141,6 +162,10 @@ class Work(ABC):
     async def _goes_on(self) -> bool:
         """Whether there is an element to execute now; waits for a retry, for NATS, for the worker."""
         while self._stop is None:
+            if self._goes_ahead:
+                await self._buffer.go_on()
+                self._look_at_head()
+                return True
             if self._site.drain.begun.is_set():
                 self._stop = Stop.DRAIN
             elif self._failed_here >= FAILURES_HERE:

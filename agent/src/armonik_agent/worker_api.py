@@ -1,9 +1,8 @@
 """The service that workers call: all is buffered, and committed after the worker's success or dropped."""
 
 import asyncio
-import contextlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -84,14 +83,13 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
         self._results, self._store, self._spool = results, store, spool
         self.executions: dict[str, Execution] = {}
 
-    @contextlib.contextmanager
-    def serving(self, execution: Execution) -> Iterator[None]:
-        """Serve a worker's requests for an execution; later ones know its token no more."""
+    def begin(self, execution: Execution) -> None:
+        """Serve a worker's requests for an execution."""
         self.executions[execution.token] = execution
-        try:
-            yield
-        finally:
-            del self.executions[execution.token]
+
+    def end(self, execution: Execution) -> None:
+        """Later requests know its token no more."""
+        del self.executions[execution.token]
 
     async def serve(self, socket: Path) -> Server:
         """Listen on a unix socket that any user of the pod may call: the token is the key."""
