@@ -24,7 +24,13 @@ from armonik_sdk.api.names import (
 )
 from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
 from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.errors import ChecksumMismatch, Conflict, ObjectMissing, QueueFull
+from armonik_sdk.dataplane.errors import (
+    ChecksumMismatch,
+    Conflict,
+    ObjectMissing,
+    QueueFull,
+    QueueUnavailable,
+)
 from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket, put_control
 from armonik_sdk.dataplane.listing import subjects
@@ -88,6 +94,50 @@ async def test_an_append_whose_answer_was_lost_succeeded(nats_client: Client) ->
     mine = _record(RecordKind.DISPATCHED, 1)
     stored = await journal.append(run, mine, start)
     assert await journal.append(run, mine, start) == stored
+
+
+def _halves(kept: int = 1) -> tuple[Record, Record]:
+    first = _record(RecordKind.SPLIT, 1).model_copy(update={"end": kept})
+    return first, _record().model_copy(update={"start": kept})
+
+
+async def test_a_split_stands_with_both_of_its_records(nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    start = await journal.submit(run, _record())
+    kept, given = _halves()
+    sequence = await journal.split(run, kept, start, given)
+    head, tail = await journal.head(run), await journal.head(run._replace(start=1))
+    assert head is not None
+    assert tail is not None
+    assert (head.record, head.sequence) == (kept, sequence)
+    assert (tail.record, tail.sequence) == (given, sequence + 1)
+
+
+async def test_a_split_that_is_refused_leaves_nothing(nats_client: Client) -> None:
+    journal, run = Journal(nats_client), _run()
+    start = await journal.submit(run, _record())
+    taken = await journal.append(run, _record(RecordKind.DISPATCHED, 2), start)
+    with pytest.raises(Conflict):  # of an owner that was taken over
+        await journal.split(run, _halves()[0], start, _halves()[1])
+    assert await journal.head(run._replace(start=1)) is None
+    await journal.submit(run._replace(start=2), _halves(2)[1])
+    with pytest.raises(Conflict):  # at an element where another run begins
+        await journal.split(run, _halves(2)[0], taken, _halves(2)[1])
+    head = await journal.head(run)
+    assert head is not None
+    assert head.sequence == taken
+
+
+async def test_a_journal_of_before_learns_to_store_several_records_at_once(nats_client: Client) -> None:
+    js = nats_client.jetstream()
+    config = (await js.stream_info(JOURNAL)).config
+    await js.update_stream(config.evolve(allow_atomic=False))
+    journal, run = Journal(nats_client), _run()
+    start = await journal.submit(run, _record())
+    with pytest.raises(QueueUnavailable, match="disabled"):
+        await journal.split(run, _halves()[0], start, _halves()[1])
+    await ensure(nats_client)
+    assert await journal.split(run, _halves()[0], start, _halves()[1]) == start + 1
 
 
 async def test_records_survive_a_restart_of_the_server(nats_server: Any, nats_client: Client) -> None:

@@ -107,6 +107,36 @@ async def appends_name_what_they_follow(client: Client, account: Account) -> Non
     account.append((direct.seq, direct.data))
 
 
+async def several_records_are_stored_all_or_none(client: Client, account: Account) -> None:
+    await journal(client)
+    js = client.jetstream()
+
+    async def together(batch: str, *appends: tuple[str, int], skip: int = 0) -> None:
+        for number, (subject, expected) in enumerate(appends, start=1):
+            if number <= skip:
+                continue
+            headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
+            if number < len(appends):
+                await client.publish(subject, b"record", headers=headers)
+            else:
+                headers["Nats-Batch-Commit"] = "1"
+                await refusal(account, js.publish(subject, b"record", stream="J", headers=headers))
+        info = await js.stream_info("J")
+        account.append((info.state.messages, info.state.last_seq))
+
+    await together("not allowed yet", ("j.a", 0), ("j.b", 0))
+    config = (await js.stream_info("J")).config
+    await js.update_stream(config.evolve(allow_atomic=True))
+    await together("first", ("j.a", 0), ("j.b", 0))
+    await together("the first is behind", ("j.a", 7), ("j.c", 0))
+    await together("the second is there", ("j.a", 1), ("j.b", 0))
+    await together("half of it was lost", ("j.a", 1), ("j.c", 0), skip=1)
+    await together("goes on", ("j.a", 1), ("j.c", 0))
+    found = await js.get_last_msg("J", "j.a")
+    account.append((found.seq, found.data))
+
+
 async def a_subject_of_the_queue_holds_one_message(client: Client, account: Account) -> None:
     await queue(client)
     js = client.jetstream()
@@ -222,6 +252,7 @@ async def questions(client: Client, account: Account) -> None:
 
 SCENARIOS = [
     appends_name_what_they_follow,
+    several_records_are_stored_all_or_none,
     a_subject_of_the_queue_holds_one_message,
     leases_run_out_and_are_renewed,
     reading_from_the_first_record,

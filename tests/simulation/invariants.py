@@ -53,12 +53,16 @@ class Watcher:
     def __init__(self, world: World) -> None:
         self._world = world
         self.heads: dict[str, Record] = {}
+        self.splits = 0
+        """How often the tail of a run was given away."""
+        self._owed: tuple[str, int] | None = None
+        """Subject and end of what was given away by the record before."""
         self._results: dict[str, ResultEntry] = {}
         world.nats.stored.append(self._stored)
 
     def forget(self) -> None:
         """The journal lost its newest records: what they said need not be said again."""
-        self.heads = {}
+        self.heads, self._owed = {}, None
 
     def _stored(self, stream: str, message: Stored) -> None:
         if stream == bucket_stream(RESULTS) and ".result." in message.subject and message.data:
@@ -70,6 +74,12 @@ class Watcher:
             record = Record.model_validate_json(self._world.store.objects[record.manifest.key])
         before = self.heads.get(message.subject)
         self.heads[message.subject] = record
+        if self._owed is not None:
+            said = f"{self._owed} was given away, and {message.subject} follows: {record.kind}"
+            assert (message.subject, record.end) == self._owed, said
+            assert record.kind is RecordKind.SUBMITTED, said
+            assert before is None, said
+            self._owed = None
         if before is not None:
             self._follows(message.subject, before, record)
 
@@ -85,7 +95,13 @@ class Watcher:
     def _follows(self, subject: str, before: Record, record: Record) -> None:
         said = f"{subject}: {before.kind} n={before.n} e={before.epoch} -> {record.kind} e={record.epoch}"
         assert not before.kind.terminal, f"{said}: a terminal head was followed"
-        assert (record.start, record.end) == (before.start, before.end), f"{said}: the run changed"
+        assert record.start == before.start, f"{said}: the run changed"
+        if record.kind is RecordKind.SPLIT:
+            assert record.start < record.end < before.end, f"{said}: nothing was given away, or all"
+            self.splits += 1
+            self._owed = (f"{subject.rpartition('.')[0]}.{record.end}", before.end)
+        else:
+            assert record.end == before.end, f"{said}: the run changed"
         assert record.n >= before.n, f"{said}: the submission number went back"
         assert record.epoch >= before.epoch, f"{said}: the epoch went back"
         if record.kind is RecordKind.DISPATCHED:

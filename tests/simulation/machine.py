@@ -44,9 +44,14 @@ class Installation(RuleBasedStateMachine):
         """Ids of results that a client was asked to make."""
         self.frozen: list[Any] = []
 
-    @initialize(seed=st.integers(0, 2**32), pods=st.integers(1, 3), mode=st.sampled_from(MODES))
-    def begin(self, seed: int, pods: int, mode: str) -> None:
-        self.world = World(seed, pods)
+    @initialize(
+        seed=st.integers(0, 2**32),
+        pods=st.integers(1, 3),
+        mode=st.sampled_from(MODES),
+        whole=st.booleans(),
+    )
+    def begin(self, seed: int, pods: int, mode: str, whole: bool) -> None:
+        self.world = World(seed, pods, whole=whole)
         self.world.__enter__()
         self.watcher = Watcher(self.world)
         self.world.create_session("session")

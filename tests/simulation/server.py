@@ -55,6 +55,7 @@ class NatsServer:
         """Called with the stream's name for each message that is stored."""
         self._subscriptions: dict[tuple[Link, str], Subscription] = {}
         self._left: dict[tuple[Link, str], int] = {}
+        self._batches: dict[str, list[tuple[str, dict[str, str], bytes]]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     # Connections ---------------------------------------------------------------------------------------
@@ -156,13 +157,22 @@ class NatsServer:
         return heard
 
     def _store(self, stream: Stream, subject: str, reply: str, headers: dict[str, str], data: bytes) -> None:
+        number = 1
         try:
-            sequence = stream.publish(subject, headers, data, self._loop.wall())
+            if batch := headers.get("Nats-Batch-Id"):
+                self._batches.setdefault(batch, []).append((subject, headers, data))
+                if "Nats-Batch-Commit" not in headers:
+                    return
+                messages = self._batches.pop(batch)
+                number, sequence = len(messages), stream.publish_all(messages, self._loop.wall())
+            else:
+                sequence = stream.publish(subject, headers, data, self._loop.wall())
         except Refusal as refusal:
             self._answer(reply, {"error": refusal.body, "stream": stream.name, "seq": 0})
             return
-        for told in self.stored:
-            told(stream.name, stream.messages[sequence])
+        for stored in range(sequence - number + 1, sequence + 1):
+            for told in self.stored:
+                told(stream.name, stream.messages[stored])
         self._answer(reply, {"stream": stream.name, "seq": sequence})
         self._offer()
 

@@ -65,6 +65,31 @@ class Stream:
         Raises:
             Refusal: an expectation in the headers does not hold, or the subject is full.
         """
+        self.check(subject, headers)
+        return self._put(subject, headers, data, now)
+
+    def publish_all(self, messages: list[tuple[str, dict[str, str], bytes]], now: float) -> int:
+        """Store all or none; the sequence of the last.
+
+        Raises:
+            Refusal: an expectation does not hold, or such batches are not allowed.
+        """
+        if not self.config.get("allow_atomic"):
+            raise Refusal(400, 10174, "atomic publish is disabled")
+        for number, (subject, headers, _) in enumerate(messages, start=1):
+            if headers.get("Nats-Batch-Sequence") != str(number):
+                raise Refusal(400, 10176, "atomic publish batch is incomplete")
+            self.check(subject, headers)
+        for message in messages:
+            self._put(*message, now)
+        return self.last
+
+    def check(self, subject: str, headers: dict[str, str]) -> None:
+        """Whether a message may be stored.
+
+        Raises:
+            Refusal: an expectation in the headers does not hold, or the subject is full.
+        """
         if headers.get("Nats-Expected-Stream", self.name) != self.name:
             raise Refusal(400, 10060, "expected stream does not match")
         mine = self.by_subject.get(subject, [])
@@ -74,8 +99,11 @@ class Stream:
         most = self.config.get("max_msgs_per_subject") or 0
         if most > 0 and len(mine) >= most and self.config.get("discard_new_per_subject"):
             raise Refusal(503, 10077, "maximum messages per subject exceeded")
+
+    def _put(self, subject: str, headers: dict[str, str], data: bytes, now: float) -> int:
+        most = self.config.get("max_msgs_per_subject") or 0
         if headers.get("Nats-Rollup") == "sub":
-            self.remove(list(mine))
+            self.remove(list(self.by_subject.get(subject, [])))
         self.last += 1
         self._index(Stored(self.last, subject, headers, data, now))
         if most > 0:

@@ -17,6 +17,7 @@ import nats.aio.client
 import armonik_agent.process as agent_main
 import armonik_agent.worker as worker_module
 import armonik_operator.controller as controller_module
+import armonik_operator.reconcile.task as task_plan
 from armonik_agent.settings import Settings as AgentSettings
 from armonik_agent.site import Drain
 from armonik_operator.adapters.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS
@@ -66,7 +67,9 @@ class Pod:
 class World:
     """The installation. Its methods are called from outside of the loop unless they are coroutines."""
 
-    def __init__(self, seed: int, pods: int = 2) -> None:
+    def __init__(self, seed: int, pods: int = 2, *, whole: bool = False) -> None:
+        """`whole`: the operator cuts each Task into as few runs as it can, which agents then split."""
+        self._whole = whole
         self.chance = random.Random(seed)
         SimulatedWorker.chance = random.Random(seed + 1)
         SimulatedChannel.chance = random.Random(seed + 2)
@@ -107,6 +110,8 @@ class World:
         enter(patch.object(worker_module.grpc.aio, "insecure_channel", lambda *_, **__: SimulatedChannel()))
         enter(patch.object(agent_main, "AgentService", SimulatedAgentService))
         enter(patch.object(agent_main, "serve_http", self._no_http))
+        if self._whole:
+            enter(patch.object(task_plan, "run_size", lambda total, *_: total))
         self.run(self._begin())
         return self
 
@@ -217,7 +222,7 @@ class World:
             pod = self.pods[name]
             if not pod.leaving:
                 pod.leaving = True
-                self._in_background(self._stop_pod(pod))
+                self.background(self._stop_pod(pod))
         elif event == "DELETED":
             self.pods.pop(name, None)
 
@@ -317,6 +322,11 @@ class World:
         """Set a desired state."""
         self.change(kind, name, {"desiredState": state})
 
+    async def wish(self, kind: str, name: str, state: str) -> None:
+        """The same, from inside of the loop."""
+        where = SESSIONS if kind == "Session" else TASKS
+        await self.kube.patch(where, name, {"spec": {"desiredState": state}}, NAMESPACE)
+
     def change(self, kind: str, name: str, spec: Object) -> None:
         """Change a spec."""
         where = SESSIONS if kind == "Session" else TASKS
@@ -383,9 +393,10 @@ class World:
             await asyncio.sleep(seconds)
             call(*arguments)
 
-        self._in_background(work())
+        self.background(work())
 
-    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Do this as nobody's process."""
         token = CURRENT.set(OUTSIDE)  # whoever caused it: it must not die with them
         try:
             task = asyncio.get_running_loop().create_task(coroutine)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from armonik_agent.errors import Fenced
 from armonik_agent.site import Site
+from armonik_agent.transitions import split
 from armonik_sdk.api.names import RunId
 from armonik_sdk.api.records import Record
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
@@ -55,6 +56,40 @@ class Committer:
                     self.head = record
                     self._ended = record.kind.terminal or not record.kind.owned
                     return record
+
+    async def split(self, at: int) -> bool:
+        """Give `[at, end)` of the run away (protocol rule 6); False when it was not, as far as is known.
+
+        A batch whose answer was lost may still arrive: then the next append finds it, and goes on from it.
+
+        Raises:
+            Fenced: the run is no longer this process's.
+            StoreUnavailable: a manifest could not be written.
+        """
+        async with self._lock:
+            if self._ended:
+                return False
+            if self._site.connection.reconnects != self._seen:
+                await self._refresh()
+            pair = split(self.head, at)
+            if pair is None:
+                return False
+            kept, given = pair
+            slimmed = await slim(self._site.store, kept, self.prefix)
+            try:
+                self._sequence = await self._site.journal.split(self._run, slimmed, self._sequence, given)
+            except (Conflict, QueueUnavailable) as error:
+                log.info("%s is not split at %d: %s", self._run.journal, at, error)
+                head = await self._read_head()
+                if head is not None and head.record.record_id == kept.record_id:
+                    self._sequence = head.sequence
+                elif head is not None and self._stands_on(head):
+                    return False
+                else:
+                    await self._adopt(head)
+                    return False
+            self.head = kept
+            return True
 
     async def refresh(self) -> None:
         """Read the head; before the first append after a reconnect, and after a gap in the renewals.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import nats.js.errors
 from nats.aio.client import Client
 
 from armonik_agent.clock import ServerClock
@@ -16,10 +17,10 @@ from armonik_agent.settings import Settings
 from armonik_agent.worker import Worker
 from armonik_agent.worker_api import AgentService
 from armonik_sdk.api.messages import PodEvent
-from armonik_sdk.api.names import event_subject
+from armonik_sdk.api.names import QUEUE, consumer, event_subject
 from armonik_sdk.api.records import Control, Owner
-from armonik_sdk.dataplane.errors import StoreUnavailable
-from armonik_sdk.dataplane.journal import UNREACHABLE, Journal
+from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
+from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, Journal
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import ObjectStore
 
@@ -110,6 +111,19 @@ class Site:
             await self.client.publish(event_subject(self.settings.namespace, kind), event.encode())
         except UNREACHABLE as error:
             log.warning("event %s not sent: %s", kind, error)
+
+    async def idle(self) -> int:
+        """How many agents of the Partition wait for work.
+
+        Raises:
+            QueueUnavailable: no usable answer.
+        """
+        name = consumer(self.settings.namespace, self.settings.partition)
+        try:
+            info = await self.client.jetstream(timeout=REQUEST_TIMEOUT).consumer_info(QUEUE, name)
+        except (*UNREACHABLE, nats.js.errors.Error) as error:
+            raise QueueUnavailable(f"who waits at {name} is not known: {error}") from error
+        return 0 if info.num_pending else int(info.num_waiting or 0)
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the object store, again for a while when it is down.

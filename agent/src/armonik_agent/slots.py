@@ -39,13 +39,29 @@ class Pace:
         self._left -= count
         self._ended += count
         self._seconds += seconds
+        self._since = time.monotonic()
         self._slots.paced()
+
+    def less(self, count: int) -> None:
+        """So many were given away."""
+        self._left -= count
+        self._slots.paced()
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds that an element took so far; None before the first has ended."""
+        return self._seconds / self._ended if self._ended else None
+
+    @property
+    def each(self) -> float:
+        """The same, or what the one that runs has taken already."""
+        mean = self.mean
+        return time.monotonic() - self._since if mean is None else mean
 
     @property
     def until_free(self) -> float:
         """Expected seconds until the run leaves its slot."""
-        mean = self._seconds / self._ended if self._ended else None
-        return until_free(self._left, mean, time.monotonic() - self._since)
+        return until_free(self._left, self.mean, time.monotonic() - self._since)
 
 
 class Place:

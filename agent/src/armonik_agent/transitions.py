@@ -1,6 +1,7 @@
 """Successors of a run's head, as pure functions: what an agent may append, and what each record says.
 
-All keep what the head says: an outcome is set once, attempts only grow, the run's boundaries stay.
+All keep what the head says: an outcome is set once, attempts only grow, the run's boundaries stay, but for
+what an owner gives away.
 """
 
 import uuid
@@ -146,6 +147,31 @@ def cancelled(head: Record, change: Change | None = None) -> Record:
     return _next(_without(base, base.remaining), RecordKind.CANCELLED, running=None)
 
 
+def split(head: Record, at: int) -> tuple[Record, Record] | None:
+    """The owner gives `[at, end)` away as a run of its own; None when that cannot be (protocol rule 6).
+
+    What is given away is untouched: it has neither ended nor been tried, and no note names it.
+
+    Returns:
+        What is kept, and the first record of what is given away.
+    """
+    touched = head.ended | {attempt.index for attempt in head.attempts} | set(asked_to_cancel(head))
+    kept = _without(head, asked_to_cancel(head)).model_copy(update={"end": at})
+    if not head.start < at < head.end or any(index >= at for index in touched) or not kept.remaining:
+        return None
+    given = Record(
+        record_id=uuid.uuid4().hex,
+        kind=RecordKind.SUBMITTED,
+        start=at,
+        end=head.end,
+        n=head.n,
+        epoch=head.epoch,
+        partition=head.partition,
+        task_name=head.task_name,
+    )
+    return _next(kept, RecordKind.SPLIT), given
+
+
 def paused(head: Record) -> Record:
     """The run waits for its session to be resumed."""
     return _next(head, RecordKind.PAUSED, owner=None, running=None)
@@ -192,15 +218,18 @@ def _failed(head: Record, index: int, reason: FailureReason, text: str) -> Outco
 
 
 def _with(head: Record, change: Change) -> Record:
-    """Add a change; elements that have ended keep their first outcome."""
+    """Add a change; elements that have ended keep their first outcome.
+
+    What it says of elements that were given away does not count: a split may stand that seemed refused.
+    """
     objects = list(head.objects)
     place = _places(objects, change.objects)
-    before = head.ended
-    new = {o.index: _moved(o, place) for o in change.outcomes if o.index not in before}
+    before, here = head.ended, range(head.start, head.end)
+    new = {o.index: _moved(o, place) for o in change.outcomes if o.index in here and o.index not in before}
     outcomes = sorted((*head.outcomes, *new.values()), key=lambda o: o.index)
     attempts = {a.index: a for a in head.attempts}
     for attempt in change.attempts:
-        if attempt.executions > executions_of(head, attempt.index):
+        if attempt.index in here and attempt.executions > executions_of(head, attempt.index):
             attempts[attempt.index] = attempt
     ended = before | new.keys()
     known = {child.name for child in head.children}

@@ -20,6 +20,7 @@ from armonik_agent.elements import Element
 from armonik_agent.errors import InputUnavailable
 from armonik_agent.outputs import Ended, by_name, group_children, keep
 from armonik_agent.runcalls import RunCall
+from armonik_agent.sharing import ahead
 from armonik_agent.slots import Pace
 from armonik_agent.transitions import Change, asked_to_cancel, executions_of, progressed
 from armonik_agent.verdict import Ending, Verdict
@@ -47,6 +48,7 @@ class WholeRun(Work):
     async def _some(self, pace: Pace) -> None:
         self._flying: dict[int, Element] = {}
         self._call = call = self._site.worker.runs.begin()
+        self._pace = pace
         pace.begin(len(self._left))
         since = time.monotonic()
         try:
@@ -90,10 +92,11 @@ class WholeRun(Work):
         """Send what the worker may have ahead."""
         if not self._left or not self._may_feed:
             return
-        if len(self._flying) > (0 if self._careful else AHEAD // 2):
+        most = 1 if self._careful else ahead(self._pace.mean, AHEAD)
+        if len(self._flying) > most // 2:
             return
         frames: list[_Frame] = []
-        while self._left and len(self._flying) < (1 if self._careful else AHEAD):
+        while self._left and len(self._flying) < most:
             element = self._elements.of(self._left[0])
             if self._flying and not self._inputs.ready(element):
                 break

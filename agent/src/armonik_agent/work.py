@@ -16,6 +16,7 @@ from armonik_agent.folder import Folder
 from armonik_agent.inputs import RunInputs
 from armonik_agent.lease import Renewal
 from armonik_agent.outputs import Ended
+from armonik_agent.sharing import LONG_SECONDS, RUN_SECONDS, kept, tail
 from armonik_agent.site import Site
 from armonik_agent.slots import Pace, either
 from armonik_agent.stopping import stop
@@ -82,6 +83,7 @@ class Work(ABC):
         self._failed_here = 0
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
+        self._keys = [control_key(run.namespace, uid) for uid in (run.session, run.task)]
 
     async def execute(self, pace: Pace) -> None:
         """Execute what is left, until it has ended or the run has to stop.
@@ -89,7 +91,11 @@ class Work(ABC):
         Raises:
             Fenced: the run is no longer this process's; nothing more may be done for it.
         """
-        watchers = [asyncio.create_task(self._watch_control()), asyncio.create_task(self._watch_drain())]
+        watchers = [
+            asyncio.create_task(self._watch_control()),
+            asyncio.create_task(self._watch_drain()),
+            asyncio.create_task(self._watch_length(pace)),
+        ]
         try:
             await self._heeding(self._all(pace))
             await self._heeding(self._end_ahead())
@@ -233,11 +239,10 @@ class Work(ABC):
 
     async def _watch_control(self) -> None:
         """Stop when the session or task is cancelled, or an operator's note names the element."""
-        keys = [control_key(self._run.namespace, uid) for uid in (self._run.session, self._run.task)]
         while True:
             await changed(self._news)
             try:
-                states = [await self._site.control.get(key) for key in keys]
+                states = [await self._site.control.get(key) for key in self._keys]
                 if any(entry is not None and entry[0].state in _STOPPED for entry in states):
                     self._interrupt(Stop.CANCEL)
                     return
@@ -248,6 +253,46 @@ class Work(ABC):
             except Fenced:
                 self._interrupt(Stop.FENCED)
                 return
+
+    async def _watch_length(self, pace: Pace) -> None:
+        """Give the tail away while others are idle, should the run turn out long (protocol rule 6)."""
+        while True:
+            await asyncio.sleep(RUN_SECONDS)
+            try:
+                await self._share(pace)
+            except (QueueUnavailable, StoreUnavailable) as error:
+                log.info("run %s is not shared: %s", self._run.journal, error)
+            except Fenced:
+                self._interrupt(Stop.FENCED)
+                return
+
+    async def _share(self, pace: Pace) -> None:
+        site = self._site
+        ends = self._stop is not None or site.drain.begun.is_set() or self._renewal.lapsed
+        if ends or not self._left or pace.until_free <= LONG_SECONDS:
+            return
+        if not site.connection.present.is_set() or not site.journal.atomic:
+            return
+        idle = await site.idle()
+        left = list(self._left)
+        at = tail(self._committer.head, left, kept(len(left), pace.each, pace.until_free, idle))
+        if at is None:
+            return
+        states = [await site.control.get(key) for key in self._keys]
+        if any(entry is not None and entry[0].state.stops_work for entry in states):
+            return  # what nobody works on would be cancelled
+        given = [index for index in self._left if index >= at]
+        if len(given) != self._committer.head.end - at:
+            return  # one of them has begun meanwhile
+        self._left = deque(index for index in self._left if index < at)  # none of them may begin meanwhile
+        if await self._committer.split(at):
+            pace.less(len(given))
+            log.info(
+                "run %s is long: %d elements from %d on are given away", self._run.journal, len(given), at
+            )
+        else:
+            remaining = set(self._committer.head.remaining)
+            self._left.extend(index for index in given if index in remaining)
 
     def _fail(self, element: Element, text: str) -> None:
         """Charge an attempt; if another is left it is made at the run's end."""

@@ -164,11 +164,14 @@ class Ending:
             sequence = await self._servers.journal.submit(run, await self._slim(run, record))
         except Conflict as standing:
             if standing.head is not None:
-                head = standing.head
-                await self._take(Received(run, head.record, head.sequence, head.time))
+                await self.take(run, standing.head)
             return False
         await self._stored(run, record, sequence)
         return True
+
+    async def take(self, run: RunId, head: Head) -> None:
+        """Fold a head that was read."""
+        await self._take(Received(run, head.record, head.sequence, head.time))
 
     async def append(self, run: RunId, record: Record, head: Head) -> bool:
         """The successor of a head; False when the run has moved on meanwhile."""
@@ -219,7 +222,7 @@ class Ending:
             fold.forget_run(run.start)
             return None
         if head.record.kind.terminal:
-            await self._take(Received(run, head.record, head.sequence, head.time))
+            await self.take(run, head)
             return None
         return head
 

@@ -71,6 +71,8 @@ class TaskFold:
         self.first = 0
         """Sequence of the first record: the order in which Tasks were queued."""
         self.single = Single()
+        self.given = Ranges()
+        """Elements that owners gave away, of whose run no record is known yet."""
         self.session = ""
         """UID of the Session; in the records' subjects."""
         self.admitted = False
@@ -147,13 +149,16 @@ class TaskFold:
         for span in indexes.spans:
             self._end(kind, self._ended.gaps(*span))
 
+    def take_back(self, span: Span) -> None:
+        """Elements that were given away belong to no run: its record was lost."""
+        self.given -= Ranges.of([span])
+        self._cover_anew()
+
     def forget_run(self, start: int) -> None:
         """Drop a run whose records are gone; what ended in it stays ended."""
         self._replace(self.runs.pop(start, None), None)
         self._starts.remove(start)
-        self._covered = SpanSet((run.start, run.end) for run in self.runs.values())
-        for span in self.ended.spans:
-            self._covered.add(*span)
+        self._cover_anew()
 
     def add(self, record: Record, sequence: int, time: datetime) -> bool:
         """Fold one record; False when a newer one of its run is known already."""
@@ -184,6 +189,10 @@ class TaskFold:
             not_before=max(record.not_before, min((a.not_before for a in record.attempts), default=0.0)),
             remaining=record.end - record.start - self._ended.count(record.start, record.end),
         )
+        if known is not None and head.end < known.end:
+            self.given |= Ranges.of([(head.end, known.end)])
+        if known is None and self.given:
+            self.given -= Ranges.of([(head.start, head.end)])
         self._replace(known, head)
         if record.start == 0:
             self._keep_single(record, fresh.get(0), time)
@@ -233,6 +242,11 @@ class TaskFold:
         if not head.kind.terminal:
             self._open[head.start] = head
             self._count(head, 1)
+
+    def _cover_anew(self) -> None:
+        self._covered = SpanSet((run.start, run.end) for run in self.runs.values())
+        for span in (*self.ended.spans, *self.given.spans):
+            self._covered.add(*span)
 
     def _count(self, run: RunHead, sign: int) -> None:
         running = int(run.kind.owned and run.remaining > 0)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from armonik_operator.bands import Bands, band_of_run
 from armonik_operator.ending import Ending
+from armonik_operator.fold import TaskFold
 from armonik_operator.inputs import Inputs, Preparer
 from armonik_operator.life import created
 from armonik_operator.load import Place
@@ -70,6 +71,16 @@ class Queueing:
         await self._bands.open(Place(run.namespace, message.partition), band)
         return await publish_run(self._servers.client, run, message.partition, message, band)
 
+    async def look_for_given(self, task: Task, made: Plan, fold: TaskFold) -> None:
+        """Runs that agents gave away, of which no record was read: there is one, or it was lost."""
+        for start, end in fold.given.spans:
+            run = self._run(task, made.session_uid, start)
+            head = await self._servers.journal.head(run)
+            if head is None:
+                fold.take_back((start, end))
+            else:
+                await self._ending.take(run, head)
+
     async def missing(self, task: Task, made: Plan, also: set[int], *, resume: bool) -> None:
         """Queue again what has lost its message, and these; should it fail, all of them next time."""
         uid = task.metadata.uid
@@ -104,11 +115,12 @@ class Queueing:
     async def _renewed(self, run: RunId, record: Record) -> Record:
         """A run submitted again: whoever held it before is fenced, and what had ended stays ended."""
         record = await expand(self._servers.objects, record)
-        kept = await self._book.run(run)
-        if kept is not None:
-            new = RunResults(sequence=0, end=record.end, outcomes=record.outcomes, objects=record.objects)
-            kept = merge(kept, new) or kept
-            record = record.model_copy(update={"outcomes": kept.outcomes, "objects": kept.objects})
+        new = RunResults(sequence=0, end=record.end, outcomes=record.outcomes, objects=record.objects)
+        lost = record.epoch < self._state.life.fence  # then it may have been shorter before
+        for kept in await self._book.within(run, record.end if lost else run.start + 1):
+            new = merge(kept, new) or kept
+        outcomes = tuple(outcome for outcome in new.outcomes if record.start <= outcome.index < record.end)
+        record = record.model_copy(update={"outcomes": outcomes, "objects": new.objects})
         return record.model_copy(
             update={
                 "kind": RecordKind.SUBMITTED if record.remaining else RecordKind.DONE,

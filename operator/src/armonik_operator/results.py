@@ -41,7 +41,8 @@ def merge(standing: RunResults, new: RunResults) -> RunResults | None:
     known = {outcome.index for outcome in standing.outcomes}
     fresh = [outcome for outcome in new.outcomes if outcome.index not in known]
     done = standing.done or new.done
-    if not fresh and done == standing.done:
+    end = new.end if new.done else min(standing.end, new.end)  # a run may give its tail away
+    if not fresh and done == standing.done and end == standing.end:
         return None
     objects = standing.objects
     if new.objects[: len(objects)] == objects:  # the usual case: a later record of the same life
@@ -54,6 +55,7 @@ def merge(standing: RunResults, new: RunResults) -> RunResults | None:
         update={
             "sequence": max(standing.sequence, new.sequence),
             "done": done,
+            "end": end,
             "outcomes": tuple(outcomes),
             "objects": objects,
             "time": max(standing.time, new.time),
@@ -145,6 +147,19 @@ class ResultBook:
         if found is None:
             return None
         return self._keep_run(run.results, *found)
+
+    async def within(self, run: RunId, end: int) -> list[RunResults]:
+        """All that is kept of the runs that begin in `[start, end)`, ascending.
+
+        Of an element that stands in several, readers take the last.
+        """
+        if end == run.start + 1:
+            kept = await self.run(run)
+            return [kept] if kept is not None else []
+        keys = await self._servers.run_results.keys(results_of_task(run.namespace, run.session, run.task))
+        starts = sorted(start for key in keys if run.start <= (start := int(key.rsplit(".", 1)[1])) < end)
+        found = [await self.run(run._replace(start=start)) for start in starts]
+        return [kept for kept in found if kept is not None]
 
     async def of_task(self, namespace: str, session: str, task: str) -> list[RunResults]:
         """All that is kept of a Task."""

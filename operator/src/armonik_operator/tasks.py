@@ -159,6 +159,7 @@ class TaskWorker:
         if session is None or (made.refusal is not None and not made.session_uid):
             return None
         later = None
+        await self._queueing.look_for_given(task, made, fold)
         if made.end:
             await self._inventory(task, made.session_uid, fold)
             later = await self._ending.end_elements(task, fold, made.session_uid, made.end)
@@ -230,10 +231,12 @@ class TaskWorker:
         record = received.record
         if received.run.session not in self._state.leaving:
             record = await self._effects.apply(received, fold)
-        timed = fold.timed
+        timed, given = fold.timed, known is None and received.run.start in fold.given
         fold.add(record, received.sequence, received.time)
         self._state.paces.note(received.run.session, record.partition, timed, fold.timed)
         self._state.loads.note(received.run.namespace, uid, fold.runs[received.run.start])
+        if given and record.kind is RecordKind.SUBMITTED:  # an agent cannot queue what it gives away
+            self._state.republish.setdefault(uid, set()).add(received.run.start)
         if record.outcomes or record.kind.terminal:
             task = self._state.tasks.get(uid)
             self._dependents.ended(uid, fold, task.spec.total if task is not None else 0)

@@ -14,6 +14,7 @@ from armonik_agent.transitions import (
     progressed,
     released,
     shorten,
+    split,
 )
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import (
@@ -94,6 +95,36 @@ def test_merged_changes_say_the_same_as_one_after_the_other(head: Record, one: C
     both, apart = progressed(head, merged(one, two)), progressed(progressed(head, one), two)
     assert _where(both) == _where(apart)
     assert both.kind is apart.kind
+
+
+@given(heads(), changes(), st.integers(-1, SIZE + 1))
+def test_what_is_given_away_was_untouched_and_nothing_is_lost(head: Record, change: Change, at: int) -> None:
+    pair = split(head, at)
+    if pair is None:
+        return
+    kept, given_away = pair
+    assert (kept.start, kept.end, given_away.start, given_away.end) == (head.start, at, at, head.end)
+    assert (kept.kind, kept.epoch, kept.owner, kept.n) == (RecordKind.SPLIT, head.epoch, head.owner, head.n)
+    assert (given_away.kind, given_away.owner) == (RecordKind.SUBMITTED, None)
+    assert (given_away.n, given_away.epoch) == (head.n, head.epoch)
+    noted = set(Ranges.parse(head.cancel)) - head.ended
+    assert set(kept.remaining) | set(given_away.remaining) == set(head.remaining) - noted
+    assert given_away.remaining == tuple(range(at, head.end))
+    # Whoever does not know yet that it has split says nothing of what it gave away.
+    after = progressed(kept, change)
+    assert all(outcome.index < at for outcome in after.outcomes)
+    assert all(attempt.index < at for attempt in after.attempts)
+
+
+def test_a_tail_of_which_something_was_tried_or_noted_is_kept() -> None:
+    head = Record(record_id="r", kind=RecordKind.DISPATCHED, start=2, end=6, n=1, epoch=3, owner=ME)
+    assert split(head, 4) is not None
+    assert split(head, 2) is None
+    assert split(head, 6) is None
+    assert split(head.model_copy(update={"attempts": (Attempt(index=5, executions=1),)}), 4) is None
+    assert split(head.model_copy(update={"cancel": "4"}), 4) is None
+    assert split(head.model_copy(update={"cancel": "2"}), 4) is not None
+    assert split(head.model_copy(update={"cancel": "2-3"}), 4) is None
 
 
 @given(heads(), changes())

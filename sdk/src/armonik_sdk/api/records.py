@@ -37,6 +37,7 @@ class RecordKind(StrEnum):
     SUBMITTED = "Submitted"
     DISPATCHED = "Dispatched"
     PROGRESS = "Progress"
+    SPLIT = "Split"
     RELEASED = "Released"
     PAUSED = "Paused"
     CANCEL_REQUESTED = "CancelRequested"
@@ -51,7 +52,12 @@ class RecordKind(StrEnum):
     @property
     def owned(self) -> bool:
         """An agent holds the run."""
-        return self in (RecordKind.DISPATCHED, RecordKind.PROGRESS, RecordKind.CANCEL_REQUESTED)
+        return self in (
+            RecordKind.DISPATCHED,
+            RecordKind.PROGRESS,
+            RecordKind.SPLIT,
+            RecordKind.CANCEL_REQUESTED,
+        )
 
 
 class OutcomeKind(StrEnum):
@@ -201,7 +207,7 @@ class Record(Committed):
     kind: RecordKind
     start: int
     end: int
-    """The run is `[start, end)`; fixed for ever."""
+    """The run is `[start, end)`. Fixed, but that an owner may give the tail of it away (`Split`)."""
     n: int
     """Submission number: messages with a lower one are void."""
     epoch: int = 0

@@ -6,9 +6,11 @@ subject. The refusal alone does not say who wrote, so the head decides (protocol
 
 import asyncio
 import logging
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -29,6 +31,10 @@ ATTEMPTS = 5
 """Requests until QueueUnavailable is raised."""
 WRONG_LAST_SEQUENCE = 10071
 """The server's error code for a refused compare-and-set."""
+MAX_BATCH = 1_000
+"""Most records that the server stores all or none of."""
+_ATOMIC_SINCE = (2, 12)
+"""Version of nats-server that knows such batches. An older one would store the messages one by one."""
 
 # What a request may fail with when the server is away, restarting or electing a leader.
 UNREACHABLE = (
@@ -69,10 +75,20 @@ Head = Standing[Record]
 """The last record of a run."""
 
 
+class Append(NamedTuple, Generic[R]):
+    """A record on its way."""
+
+    subject: str
+    record: R
+    expected: int
+    """Sequence of the subject's last record; 0: it has none."""
+
+
 class Log(Generic[R]):
     """Appends and leader reads on subjects of the stream JOURNAL whose records are all of one model."""
 
     def __init__(self, client: Client, model: type[R], *, timeout: float = REQUEST_TIMEOUT) -> None:
+        self._client = client
         self._js = client.jetstream(timeout=timeout)
         self._model: type[R] = model
 
@@ -136,6 +152,45 @@ class Log(Generic[R]):
                 raise Conflict(f"{subject} has another head than {expected}", head)
         raise last
 
+    @property
+    def atomic(self) -> bool:
+        """Whether the server that is connected stores several records all or none."""
+        version = self._client.connected_server_version
+        return (version.major, version.minor) >= _ATOMIC_SINCE
+
+    async def append_all(self, appends: Sequence[Append[R]]) -> int:
+        """Append all of these or none, as one batch (ADR-50 of NATS); asked once.
+
+        Returns:
+            Sequence of the last one. Those before it have the sequences before.
+
+        Raises:
+            Conflict: the last record of a subject is not the one expected; the error does not say which.
+            QueueUnavailable: refused; or no answer, then all of them stand, or none, or will before long.
+        """
+        if not self.atomic:
+            raise QueueUnavailable("the server is too old to store several records all or none")
+        batch, last = secrets.token_hex(16), len(appends)
+        try:
+            for number, (subject, record, expected) in enumerate(appends, start=1):
+                headers = {
+                    str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(expected),
+                    "Nats-Batch-Id": batch,
+                    "Nats-Batch-Sequence": str(number),
+                }
+                if number < last:
+                    await self._client.publish(subject, record.encode(), headers=headers)
+                else:
+                    headers["Nats-Batch-Commit"] = "1"
+                    ack = await self._js.publish(subject, record.encode(), stream=JOURNAL, headers=headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                raise Conflict("a subject of the batch has another head") from error
+            raise refused("batch refused", error) from error
+        except UNREACHABLE as error:
+            raise QueueUnavailable(f"batch unanswered ({type(error).__name__}: {error})") from error
+        return int(ack.seq)
+
 
 class Journal:
     """The log of runs."""
@@ -154,6 +209,26 @@ class Journal:
     async def submit(self, run: RunId, record: Record) -> int:
         """Append the first record of a run. The operator alone may (protocol rule 3)."""
         return await self.append(run, record, 0)
+
+    @property
+    def atomic(self) -> bool:
+        """As `Log.atomic`."""
+        return self._log.atomic
+
+    async def split(self, run: RunId, kept: Record, expected: int, given: Record) -> int:
+        """What the owner keeps of a run, and the first record of what it gives away: both or none.
+
+        The one case in which an agent begins a run's journal (protocol rule 6).
+
+        Returns:
+            Sequence of `kept`.
+
+        Raises:
+            Conflict, QueueUnavailable: as `Log.append_all`.
+        """
+        tail = run._replace(start=given.start)
+        appends = [Append(run.journal, kept, expected), Append(tail.journal, given, 0)]
+        return await self._log.append_all(appends) - 1
 
 
 def read_head(message: RawStreamMsg) -> Head:

@@ -72,6 +72,7 @@ async def ensure(client: Client, *, replicas: int = 1, store_bytes: int = 0) -> 
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW,
             allow_direct=True,
+            allow_atomic=True,
             num_replicas=replicas,
         ),
     )

@@ -1,0 +1,55 @@
+"""Which part of a long run is given away."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from armonik_agent.sharing import FIRST_AHEAD, LONG_SECONDS, RUN_SECONDS, ahead, kept, tail
+from armonik_sdk.api.records import Attempt, Record, RecordKind
+
+
+@given(left=st.integers(0, 1_000), each=st.floats(0, 1e4), rest=st.floats(0, 1e6), idle=st.integers(0, 1_000))
+def test_a_run_is_shared_only_when_it_is_long_and_somebody_waits(
+    left: int, each: float, rest: float, idle: int
+) -> None:
+    keep = kept(left, each, rest, idle)
+    assert 0 <= keep <= left
+    if keep < left:
+        assert idle >= 1
+        assert rest > LONG_SECONDS
+        assert (keep + 1) * each > RUN_SECONDS * 0.999
+        assert keep >= left // (idle + 1)
+
+
+def test_who_waits_gets_a_share_each() -> None:
+    assert kept(30, 1.0, 31.0, 2) == 10
+    assert kept(30, 0.2, 6.0, 29) == 5
+    assert kept(1, 30.0, 45.0, 1) == 0
+    assert kept(30, 1.0, 31.0, 0) == 30
+
+
+@given(
+    length=st.integers(1, 30),
+    begun=st.sets(st.integers(0, 29)),
+    tried=st.sets(st.integers(0, 29)),
+    keep=st.integers(0, 30),
+)
+def test_what_is_given_away_is_whole_and_untouched(
+    length: int, begun: set[int], tried: set[int], keep: int
+) -> None:
+    attempts = tuple(Attempt(index=index, executions=1) for index in sorted(tried))
+    head = Record(record_id="r", kind=RecordKind.DISPATCHED, start=0, end=length, n=1, attempts=attempts)
+    left = [index for index in range(length) if index not in begun]
+    at = tail(head, left, keep)
+    if at is not None:
+        assert 0 < at < length
+        assert set(range(at, length)) <= set(left[keep:]) - tried
+    elif length > 1:
+        assert length - 1 in tried or length - 1 not in left[keep:] or set(range(length)) <= set(left[keep:])
+
+
+def test_a_worker_has_few_elements_until_it_is_known_to_be_quick() -> None:
+    assert ahead(None, 256) == FIRST_AHEAD
+    assert ahead(0.0, 256) == 256
+    assert ahead(0.001, 256) == 256
+    assert ahead(0.1, 256) == 10
+    assert ahead(60.0, 256) == 2
