@@ -78,6 +78,7 @@ class NatsServer:
         for link in list(self.links):
             link.break_()
         self._subscriptions.clear()
+        self._batches.clear()
         for key, consumer in list(self.consumers.items()):
             consumer.pulls.clear()
             if consumer.ephemeral:

@@ -96,11 +96,12 @@ class RunWork(Work):
         element = self._elements.of(self._left[0])
         if self._committer.head is not self._head or not self._inputs.ready(element):
             return
+        self._left.popleft()  # first of all: what stands there may be given away
         try:
             await self._inputs.lay(element)
         except InputUnavailable:
-            return  # it ends when it is its turn
-        self._left.popleft()
+            self._left.appendleft(element.index)  # it ends when it is its turn
+            return
         self._ahead = self._begin(element)
 
     def _begin(self, element: Element) -> Begun:

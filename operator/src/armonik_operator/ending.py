@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from armonik_operator.children import Children
@@ -23,7 +23,7 @@ from armonik_sdk.api.names import (
 )
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
-from armonik_sdk.dataplane.errors import Conflict
+from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
 from armonik_sdk.dataplane.journal import Head
 from armonik_sdk.dataplane.kv import put_control
 from armonik_sdk.dataplane.objects import expand, slim
@@ -157,6 +157,26 @@ class Ending:
     async def purge_journal(self, pattern: str) -> None:
         """Remove records; commits in flight are refused from then on."""
         await self._servers.client.jetstream(timeout=10).purge_stream(JOURNAL, subject=pattern)
+
+    async def append_firsts(self, records: Sequence[tuple[RunId, Record]]) -> int:
+        """The first records of runs, in order, up to one that has another already; how many stand.
+
+        In one batch, or else one after the other: two operators that cut differently must not come to
+        begin runs within each other's, as they would if some were refused and the ones behind were not.
+        """
+        if len(records) > 1:
+            try:
+                last = await self._servers.journal.submit_all(records)
+            except (Conflict, QueueUnavailable) as error:
+                log.info("%d runs are begun one by one: %s", len(records), error)
+            else:
+                for sequence, (run, record) in enumerate(records, start=last - len(records) + 1):
+                    await self._stored(run, record, sequence)
+                return len(records)
+        for number, (run, record) in enumerate(records):
+            if not await self.append_first(run, record):
+                return number
+        return len(records)
 
     async def append_first(self, run: RunId, record: Record) -> bool:
         """The first record of a run; if there is one already, that one is folded, and the answer is False."""

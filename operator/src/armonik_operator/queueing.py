@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from armonik_operator.bands import Bands, band_of_run
 from armonik_operator.ending import Ending
@@ -21,6 +22,7 @@ from armonik_sdk.api.names import RunId
 from armonik_sdk.api.ranges import Span
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.errors import QueueFull
+from armonik_sdk.dataplane.journal import MAX_BATCH
 from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import publish_run
 
@@ -28,6 +30,14 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """Runs that are submitted at a time, of all Tasks together."""
+
+
+class New(NamedTuple):
+    """A run that is to begin."""
+
+    run: RunId
+    span: Span
+    record: Record
 
 
 class Queueing:
@@ -50,19 +60,46 @@ class Queueing:
         self._ending = ending
         self._submitting = asyncio.Semaphore(AT_ONCE)
 
-    async def submit(self, task: Task, made: Plan, span: Span, inputs: Inputs) -> None:
-        """A run of elements that belong to none: its first record, then its message."""
-        run = self._run(task, made.session_uid, span[0])
-        record = self._record(task, made, span, RecordKind.SUBMITTED)
+    async def submit(self, task: Task, made: Plan, inputs: Inputs) -> bool:
+        """Runs of elements that belong to none: their first records, then their messages.
+
+        Returns:
+            Whether all stand as they were planned. An operator before us may have cut differently: then its
+            run stands, and the next one begins at its end (protocol step S6).
+        """
+        new = [
+            New(
+                self._run(task, made.session_uid, span[0]),
+                span,
+                self._record(task, made, span, RecordKind.SUBMITTED),
+            )
+            for span in made.submit
+        ]
+        messages = await asyncio.gather(*(self._message(task, made, one, inputs) for one in new))
+        stand = 0
+        for at in range(0, len(new), MAX_BATCH):
+            part = new[at : at + MAX_BATCH]
+            appended = await self._ending.append_firsts([(one.run, one.record) for one in part])
+            stand += appended
+            if appended < len(part):
+                break
+        ready = list(zip(new[:stand], messages, strict=False))
+        async with asyncio.TaskGroup() as group:
+            for one, message in ready:
+                group.create_task(self._queue(task, made, one, message, inputs))
+        return stand == len(new)
+
+    async def _message(self, task: Task, made: Plan, new: New, inputs: Inputs) -> RunMessage:
         async with self._submitting:
-            message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
-            # Where an operator before us cut differently, its run stands.
-            if await self._ending.append_first(run, record):
-                try:
-                    await self._publish(run, span, message, made.options, inputs)
-                except QueueFull:
-                    self._state.republish.setdefault(task.metadata.uid, set()).add(span[0])
-                    raise
+            return await self._preparer.message(task, new.run, new.span, new.record.n, made.options, inputs)
+
+    async def _queue(self, task: Task, made: Plan, new: New, message: RunMessage, inputs: Inputs) -> None:
+        async with self._submitting:
+            try:
+                await self._publish(new.run, new.span, message, made.options, inputs)
+            except QueueFull:
+                self._state.republish.setdefault(task.metadata.uid, set()).add(new.span[0])
+                raise
 
     async def _publish(
         self, run: RunId, span: Span, message: RunMessage, options: TaskOptions, inputs: Inputs

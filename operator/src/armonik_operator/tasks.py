@@ -182,9 +182,8 @@ class TaskWorker:
                 group.create_task(self._inventory(task, made.session_uid, fold))
                 prepared = group.create_task(self._preparer.prepare(task, made.session_uid, made.submit))
             inputs = prepared.result()
-            async with asyncio.TaskGroup() as group:
-                for span in made.submit:
-                    group.create_task(self._queueing.submit(task, made, span, inputs))
+            if not await self._queueing.submit(task, made, inputs):
+                return 0.0
         return later
 
     async def _recover(self, task: Task, fold: TaskFold) -> None:

@@ -210,6 +210,10 @@ class Journal:
         """Append the first record of a run. The operator alone may (protocol rule 3)."""
         return await self.append(run, record, 0)
 
+    async def submit_all(self, records: Sequence[tuple[RunId, Record]]) -> int:
+        """Append the first records of at most `MAX_BATCH` runs, all or none; as `Log.append_all`."""
+        return await self._log.append_all([Append(run.journal, record, 0) for run, record in records])
+
     @property
     def atomic(self) -> bool:
         """As `Log.atomic`."""
