@@ -24,13 +24,13 @@ class WorkQueue(Generic[K]):
         self._waiting: set[K] = set()
         self._working: set[K] = set()
         self._again: set[K] = set()
-        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
         self._failures: dict[K, int] = {}
 
     def add(self, key: K) -> None:
         """Work on the key soon."""
         if (timer := self._timers.pop(key, None)) is not None:
-            timer.cancel()
+            timer[1].cancel()
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
@@ -40,12 +40,13 @@ class WorkQueue(Generic[K]):
     def add_after(self, key: K, delay: float) -> None:
         """Work on the key after `delay` seconds, or earlier if it is added meanwhile."""
         loop = asyncio.get_running_loop()
-        timer = self._timers.get(key)
-        if timer is not None:
-            if timer.when() <= loop.time() + delay:
+        due = loop.time() + delay
+        if (timer := self._timers.get(key)) is not None:
+            if timer[0] <= due:
                 return
-            timer.cancel()
-        self._timers[key] = loop.call_later(delay, self.add, key)
+            timer[1].cancel()
+        # The time is kept here: uvloop's handle of a delay below a millisecond does not know it.
+        self._timers[key] = (due, loop.call_later(delay, self.add, key))
 
     async def run(self) -> None:
         """Work until cancelled."""
