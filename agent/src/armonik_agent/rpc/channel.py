@@ -105,8 +105,10 @@ class _Client(Connection):
     def __init__(self, limit: int) -> None:
         super().__init__(limit, {frames.ENABLE_PUSH: 0}, frames.PREFACE)
         self._calls: dict[int, _Call] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         """One for all calls, at the first deadline or before: most calls end long before theirs."""
+        self._due = 0.0
+        """When it rings; uvloop's handle does not know when that is at once."""
         self._next = 1
         self.open = True
         """Whether calls may begin on it."""
@@ -136,10 +138,10 @@ class _Client(Connection):
 
     def _wake_at(self, deadline: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= deadline:
+            if self._due <= deadline:
                 return
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(deadline, self._time_out)
+        self._due, self._timer = deadline, asyncio.get_running_loop().call_at(deadline, self._time_out)
 
     def _time_out(self) -> None:
         self._timer = None
