@@ -107,7 +107,7 @@ class _Client(Connection):
         self._calls: dict[int, _Call] = {}
         self._timer: asyncio.Handle | None = None
         """One for all calls, at the first deadline or before: most calls end long before theirs."""
-        self._due = 0.0
+        self._rings = 0.0
         """When it rings; uvloop's handle does not know when that is at once."""
         self._next = 1
         self.open = True
@@ -138,10 +138,10 @@ class _Client(Connection):
 
     def _wake_at(self, deadline: float) -> None:
         if self._timer is not None:
-            if self._due <= deadline:
+            if self._rings <= deadline:
                 return
             self._timer.cancel()
-        self._due, self._timer = deadline, asyncio.get_running_loop().call_at(deadline, self._time_out)
+        self._rings, self._timer = deadline, asyncio.get_running_loop().call_at(deadline, self._time_out)
 
     def _time_out(self) -> None:
         self._timer = None
