@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from observe import Observer
 from release import Object, apply, finished, fresh_namespace, kubectl, lab_partition, objects, session, task
 
+from armonik_sdk.api.records import RecordKind
 from armonik_sdk.client import Client, ResultAborted, TaskOptions
 
 pytestmark = pytest.mark.e2e
@@ -51,6 +53,19 @@ async def test_every_result_of_two_thousand_elements_is_right(namespace: str) ->
         handle = await work.submit(b"same", count=2000)
         found = {index: data async for index, data in handle.results(timeout=240)}
     assert found == {index: f"{index}: same".encode() for index in range(2000)}
+
+
+async def test_a_run_that_turns_out_long_is_shared_between_the_pods(namespace: str) -> None:
+    """Its first elements are quick, as all of the Session were; nobody can know that the last are not."""
+    async with await Client.connect(namespace) as client:
+        work = await client.session("work")
+        options = TaskOptions(options={"slow": "30"})
+        handle = await work.submit(b"same", count=42, options=options)
+        found = {index: data async for index, data in handle.results(timeout=240)}
+    assert found == {index: f"{index}: same".encode() for index in range(42)}
+    slow = [entry.record for entry in Observer(namespace).records(handle.uid) if entry.record.end > 30]
+    assert RecordKind.SPLIT in {record.kind for record in slow}
+    assert len({record.owner.pod for record in slow if record.owner is not None}) == 2
 
 
 @pytest.mark.parametrize(

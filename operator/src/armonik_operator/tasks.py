@@ -38,6 +38,8 @@ from armonik_sdk.dataplane.errors import QueueFull, QueueUnavailable, StoreUnava
 
 log = logging.getLogger(__name__)
 
+SOON = 0.01
+"""Seconds until a Task is looked at again whose runs another operator had cut differently."""
 POLL = 5.0
 """Seconds until something that is missing is looked for again, when nothing tells that it came."""
 RESULTS_POLL = 10.0
@@ -183,7 +185,7 @@ class TaskWorker:
                 prepared = group.create_task(self._preparer.prepare(task, made.session_uid, made.submit))
             inputs = prepared.result()
             if not await self._queueing.submit(task, made, inputs):
-                return 0.0
+                return SOON
         return later
 
     async def _recover(self, task: Task, fold: TaskFold) -> None:

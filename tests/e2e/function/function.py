@@ -14,6 +14,8 @@ def function(element: Element) -> bytes | None:
     options = element.options
     if "mode" in options:
         return calculate(options["mode"], element)
+    if element.index >= int(options.get("slow", element.index + 1)):
+        time.sleep(1)
     if element.index == int(options.get("index", "-1")):
         misbehave(options["how"], element)
     return f"{element.index}: {element.payload.decode()}".encode()
