@@ -199,7 +199,10 @@ async def _by_completion(looking: Looking, wanted: Wanted) -> AsyncIterator[list
 
 
 async def _by_index(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Located]]:
-    """Runs stand side by side and their bounds are fixed, so the next one begins where the last one ends."""
+    """Runs stand side by side, so the next one begins where the last one ends.
+
+    Its end is believed when it is done, not before: it may give its tail away until then.
+    """
     start, index = 0, 0
     known = await looking.all()
     while index < wanted.total:
