@@ -110,10 +110,10 @@ class Space:
         words = (f"{kind}.armonik.io/{name}", "--namespace", self.namespace)
         kubectl("wait", "--for=condition=Ready", f"--timeout={timeout}s", *words, timeout=timeout + 30)
 
-    def serving(self, pods: int) -> None:
-        """Wait until so many pods of the file's Partition take work."""
+    def serving(self, pods: int, partition: str = PARTITION) -> None:
+        """Wait until so many pods of a Partition take work."""
         words = (
-            f"partitions.armonik.io/{PARTITION}",
+            f"partitions.armonik.io/{partition}",
             "--namespace",
             self.namespace,
             f"--timeout={PATIENCE}s",

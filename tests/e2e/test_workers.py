@@ -125,7 +125,9 @@ def test_cancelling_ends_what_is_queued_and_what_runs_and_keeps_what_is_done(her
 
 def test_single_elements_are_cancelled_while_the_others_go_on(here: Space) -> None:
     """One that runs and one that is queued; a neighbour runs on, and the queue behind them moves up."""
-    here.session("apart")  # in which nothing has run: so each element is a run of its own
+    here.partition("apart", PODS)  # whose pods are not about to be replaced for what other tests cancelled
+    here.serving(PODS, "apart")
+    here.session("apart", "apart")  # in which nothing has run: so each element is a run of its own
     items: list[Object] = [{"payload": {"inline": str(index)}} for index in range(6)]
     for index in (0, 1):
         items[index]["options"] = {"options": {"mode": "sleep", "seconds": "600"}}
