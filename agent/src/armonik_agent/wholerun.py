@@ -86,7 +86,8 @@ class WholeRun(Work):
         """Whether another element may begin, as `_goes_on` says it."""
         site = self._site
         stop = self._stop is not None or site.drain.begun.is_set() or self._failed_here >= FAILURES_HERE
-        return not stop and not self._renewal.lapsed and site.connection.away <= AWAY_SECONDS
+        late = self._renewal.lapsed and site.connection.present.is_set()  # the head is to be read first
+        return not stop and not late and site.connection.away <= AWAY_SECONDS
 
     async def _feed(self, call: RunCall) -> None:
         """Send what the worker may have ahead."""
