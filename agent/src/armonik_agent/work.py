@@ -266,6 +266,10 @@ class Work(ABC):
                 self._interrupt(Stop.FENCED)
                 return
 
+    def _needs_results(self, index: int) -> bool:
+        element = self._elements.of(index)
+        return bool(element.dependencies) or element.payload_is_result
+
     async def _share(self, pace: Pace) -> None:
         site = self._site
         ends = self._stop is not None or site.drain.begun.is_set() or self._renewal.lapsed
@@ -284,6 +288,8 @@ class Work(ABC):
         given = [index for index in self._left if index >= at]
         if len(given) != self._committer.head.end - at:
             return  # one of them has begun meanwhile
+        if any(map(self._needs_results, given)):
+            return  # which may be deleted before somebody else has them; here they are laid or known
         self._left = deque(index for index in self._left if index < at)  # none of them may begin meanwhile
         if await self._committer.split(at):
             pace.less(len(given))
