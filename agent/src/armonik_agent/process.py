@@ -102,7 +102,10 @@ async def serve(
         await server.stop(grace=1.0)
         await worker.close()
         await http.cleanup()
-        await client.close()
+        try:
+            await client.close()
+        except OSError as error:
+            log.info("the connection to NATS broke as it was closed: %s", error)
 
 
 async def _unless_ended(connecting: Coroutine[None, None, Client], drain: Drain) -> Client | None:
