@@ -4,7 +4,7 @@ Section "Invariants" of docs/protocol.md, and the promise to users: each element
 state, and its results become visible exactly once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from armonik_sdk.api.kinds import ObjectRef, Task
@@ -47,6 +47,22 @@ _FIELDS = {
 }
 
 
+def each_record(world: World, heed: Callable[[str, Record], None]) -> None:
+    """Tell of each record of a run as it is stored: its subject, and itself as it stands in the journal."""
+
+    def stored(stream: str, message: Stored) -> None:
+        if stream == JOURNAL and split_result_journal(message.subject) is None:
+            heed(message.subject, Record.model_validate_json(message.data))
+
+    world.nats.stored.append(stored)
+
+
+def completed(world: World, name: str, count: int) -> bool:
+    """Whether a Task says that all of its elements have succeeded."""
+    status = world.tasks()[name].get("status", {})
+    return status.get("succeededIndexes") == f"0-{count - 1}" and status["phase"] == "Completed"
+
+
 class Watcher:
     """Looks at each record as it is stored, and remembers what was said before."""
 
@@ -59,6 +75,7 @@ class Watcher:
         """Subject and end of what was given away by the record before."""
         self._results: dict[str, ResultEntry] = {}
         world.nats.stored.append(self._stored)
+        each_record(world, self._recorded)
 
     def forget(self) -> None:
         """The journal lost its newest records: what they said need not be said again."""
@@ -67,21 +84,20 @@ class Watcher:
     def _stored(self, stream: str, message: Stored) -> None:
         if stream == bucket_stream(RESULTS) and ".result." in message.subject and message.data:
             self._moves(message.subject, ResultEntry.model_validate_json(message.data))
-        if stream != JOURNAL or split_result_journal(message.subject) is not None:
-            return
-        record = Record.model_validate_json(message.data)
+
+    def _recorded(self, subject: str, record: Record) -> None:
         if record.manifest is not None:
             record = Record.model_validate_json(self._world.store.objects[record.manifest.key])
-        before = self.heads.get(message.subject)
-        self.heads[message.subject] = record
+        before = self.heads.get(subject)
+        self.heads[subject] = record
         if self._owed is not None:
-            said = f"{self._owed} was given away, and {message.subject} follows: {record.kind}"
-            assert (message.subject, record.end) == self._owed, said
+            said = f"{self._owed} was given away, and {subject} follows: {record.kind}"
+            assert (subject, record.end) == self._owed, said
             assert record.kind is RecordKind.SUBMITTED, said
             assert before is None, said
             self._owed = None
         if before is not None:
-            self._follows(message.subject, before, record)
+            self._follows(subject, before, record)
 
     def _moves(self, subject: str, entry: ResultEntry) -> None:
         """Protocol rule 8."""

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import pytest
 
 import armonik_operator.reconcile.task as task_plan
-from armonik_sdk.api.names import JOURNAL, TASKS, RunId, bucket_stream, split_result_journal
+from armonik_sdk.api.names import JOURNAL, TASKS, RunId, bucket_stream
 from armonik_sdk.api.records import Inventory, Record, RecordKind
-from simulation.invariants import Watcher, check_quiet
+from simulation.invariants import Watcher, check_quiet, each_record
 from simulation.stream import Stored
 from simulation.world import NAMESPACE, World
 
@@ -32,16 +32,13 @@ def test_operators_that_cut_differently_put_no_element_into_two_runs(seed: int) 
         frozen: list[int] = []
         at = chance.randint(1, 20)
 
-        def stored(stream: str, message: Stored) -> None:
-            if stream != JOURNAL or split_result_journal(message.subject) is not None:
-                return
-            record = Record.model_validate_json(message.data)
+        def heed(_: str, record: Record) -> None:
             frozen.append(record.start)
             if record.kind is RecordKind.SUBMITTED and len(frozen) == at:
                 first.freeze(True)
                 world.loop.call_soon(world.start_operator)
 
-        world.nats.stored.append(stored)
+        each_record(world, heed)
         world.create_session("session")
         world.passes(5.0)
         world.create_task("long", "session", count=COUNT, options={"options": {"seconds": "0.2"}})

@@ -5,8 +5,6 @@ from armonik_sdk.api.ranges import Ranges
 from simulation.invariants import check_quiet
 from simulation.world import World
 
-"""Virtual seconds."""
-
 
 def test_a_loss_whose_places_are_taken_is_seen_by_what_statuses_know() -> None:
     with World(seed=5, pods=2) as world:

@@ -5,14 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from armonik_sdk.api.names import JOURNAL, split_result_journal
 from armonik_sdk.api.records import Record, RecordKind
-from simulation.invariants import Watcher, check_quiet
-from simulation.stream import Stored
+from simulation.invariants import Watcher, check_quiet, completed, each_record
 from simulation.world import World
 
 COUNT = 30
-ANSWERED = 1e9
 
 
 def nothing(world: World) -> None:
@@ -83,27 +80,20 @@ def test_a_long_run_is_shared(misfortune: Callable[[World], None], seed: int) ->
         watcher, owners = Watcher(world), set[str]()
         struck: list[str] = []
 
-        def stored(stream: str, message: Stored) -> None:
-            if stream != JOURNAL or split_result_journal(message.subject) is not None:
-                return
-            record = Record.model_validate_json(message.data)
+        def heed(subject: str, record: Record) -> None:
             if record.owner is not None:
                 owners.add(record.owner.pod)
             if record.kind is RecordKind.SPLIT and not struck:
-                struck.append(message.subject)
+                struck.append(subject)
                 world.loop.call_soon(misfortune, world)
 
-        world.nats.stored.append(stored)
+        each_record(world, heed)
         world.create_session("session")
         world.passes(5.0)
         options = {"maxRetries": 10, "options": {"seconds": "2"}}
         world.create_task("long", "session", count=COUNT, options=options)
 
-        def ended() -> bool:
-            status = world.tasks()["long"].get("status", {})
-            return status.get("succeededIndexes") == f"0-{COUNT - 1}" and status["phase"] == "Completed"
-
-        world.until("the task has ended", ended)
+        world.until("the task has ended", lambda: completed(world, "long", COUNT))
         assert watcher.splits >= 2
         assert len(owners) >= 3
         assert struck

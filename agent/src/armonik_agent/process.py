@@ -25,7 +25,7 @@ from armonik_agent.worker import Worker
 from armonik_agent.worker_api import AgentService
 from armonik_sdk.api.names import CONTROL, DRAINED, pod_key
 from armonik_sdk.api.records import Control, DesiredState, Owner
-from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.dataplane.connect import Credentials, close_nats, connect_nats
 from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket
@@ -102,10 +102,7 @@ async def serve(
         await server.stop(grace=1.0)
         await worker.close()
         await http.cleanup()
-        try:
-            await client.close()
-        except OSError as error:
-            log.info("the connection to NATS broke as it was closed: %s", error)
+        await close_nats(client)
 
 
 async def _unless_ended(connecting: Coroutine[None, None, Client], drain: Drain) -> Client | None:

@@ -24,7 +24,7 @@ from armonik_agent.sharing import ahead
 from armonik_agent.slots import Pace
 from armonik_agent.transitions import Change, asked_to_cancel, executions_of, progressed
 from armonik_agent.verdict import Ending, Verdict
-from armonik_agent.work import AWAY_SECONDS, FAILURES_HERE, Stop, Work
+from armonik_agent.work import FAILURES_HERE, Stop, Work
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.records import Outcome, OutcomeKind
@@ -84,10 +84,8 @@ class WholeRun(Work):
     @property
     def _may_feed(self) -> bool:
         """Whether another element may begin, as `_goes_on` says it."""
-        site = self._site
-        stop = self._stop is not None or site.drain.begun.is_set() or self._failed_here >= FAILURES_HERE
-        late = self._renewal.lapsed and site.connection.present.is_set()  # the head is to be read first
-        return not stop and not late and site.connection.away <= AWAY_SECONDS
+        stop = self._stop is not None or self._site.drain.begun.is_set() or self._failed_here >= FAILURES_HERE
+        return not stop and not self._head_is_due and not self._cut_off
 
     async def _feed(self, call: RunCall) -> None:
         """Send what the worker may have ahead."""

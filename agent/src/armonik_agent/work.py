@@ -176,10 +176,10 @@ class Work(ABC):
                 self._stop = Stop.DRAIN
             elif self._failed_here >= FAILURES_HERE:
                 self._stop = Stop.FAILURES
-            elif self._site.connection.away > AWAY_SECONDS:
+            elif self._cut_off:
                 log.warning("run %s waits for NATS", self._run.journal)
                 await either(self._site.connection.present, self._stopped, self._site.drain.begun)
-            elif self._renewal.lapsed and self._site.connection.present.is_set():
+            elif self._head_is_due:
                 await self._committer.refresh()
                 self._renewal.settled()
             elif not self._left and not self._retries:
@@ -194,6 +194,16 @@ class Work(ABC):
                     return True
                 await self._wait_for_retry()
         return False
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether nothing more may begin before NATS is back (protocol rule 17)."""
+        return self._site.connection.away > AWAY_SECONDS
+
+    @property
+    def _head_is_due(self) -> bool:
+        """Whether the head has to be read before anything more begins, and can be."""
+        return self._renewal.lapsed and self._site.connection.present.is_set()
 
     async def _wait_for_retry(self) -> None:
         """Journal the failed attempts, then let the back-off of the first one pass (protocol rule 5)."""
@@ -242,8 +252,7 @@ class Work(ABC):
         while True:
             await changed(self._news)
             try:
-                states = [await self._site.control.get(key) for key in self._keys]
-                if any(entry is not None and entry[0].state in _STOPPED for entry in states):
+                if any(state in _STOPPED for state in await self._desired()):
                     self._interrupt(Stop.CANCEL)
                     return
                 await self._committer.refresh()
@@ -253,6 +262,11 @@ class Work(ABC):
             except Fenced:
                 self._interrupt(Stop.FENCED)
                 return
+
+    async def _desired(self) -> list[DesiredState]:
+        """What CONTROL says of the session and the task, as far as it says anything."""
+        entries = [await self._site.control.get(key) for key in self._keys]
+        return [entry[0].state for entry in entries if entry is not None]
 
     async def _watch_length(self, pace: Pace) -> None:
         """Give the tail away while others are idle, should the run turn out long (protocol rule 6)."""
@@ -280,16 +294,13 @@ class Work(ABC):
         idle = await site.idle()
         left = list(self._left)
         at = tail(self._committer.head, left, kept(len(left), pace.each, pace.until_free, idle))
-        if at is None:
-            return
-        states = [await site.control.get(key) for key in self._keys]
-        if any(entry is not None and entry[0].state.stops_work for entry in states):
+        if at is None or any(self._needs_results(index) for index in left if index >= at):
+            return  # a result may be deleted before somebody else has it; here they are laid or known
+        if any(state.stops_work for state in await self._desired()):
             return  # what nobody works on would be cancelled
         given = [index for index in self._left if index >= at]
         if len(given) != self._committer.head.end - at:
             return  # one of them has begun meanwhile
-        if any(map(self._needs_results, given)):
-            return  # which may be deleted before somebody else has them; here they are laid or known
         self._left = deque(index for index in self._left if index < at)  # none of them may begin meanwhile
         if await self._committer.split(at):
             pace.less(len(given))

@@ -39,7 +39,7 @@ from armonik_sdk.api.kinds import Partition, Session, Task, TaskStatus
 from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.dataplane import topology
-from armonik_sdk.dataplane.connect import connect_nats
+from armonik_sdk.dataplane.connect import close_nats, connect_nats
 from armonik_sdk.dataplane.errors import DataPlaneError
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import queued
@@ -226,7 +226,7 @@ class Controller:
                 task.cancel()
             await asyncio.gather(telling, announcing, return_exceptions=True)
             if client is not None:
-                await client.close()
+                await close_nats(client)
 
     def _make_handlers(
         self, servers: Servers, provision: Provision, bands: Bands

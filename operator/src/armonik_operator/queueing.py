@@ -12,6 +12,7 @@ from armonik_operator.fold import TaskFold
 from armonik_operator.inputs import Inputs, Preparer
 from armonik_operator.life import created
 from armonik_operator.load import Place
+from armonik_operator.reconcile.cancel import unrun
 from armonik_operator.reconcile.task import Plan
 from armonik_operator.results import ResultBook, merge
 from armonik_operator.state import Servers, State
@@ -173,16 +174,8 @@ class Queueing:
         """End elements whose dependencies were aborted: as runs that were never queued."""
         for at in range(*span, 100):
             part = (at, min(at + 100, span[1]))
-            outcomes = tuple(
-                Outcome(
-                    index=index,
-                    kind=OutcomeKind.ERROR,
-                    attempts=0,
-                    reason=FailureReason.DEPENDENCY_ABORTED,
-                    message=message,
-                )
-                for index in range(*part)
-            )
+            reason = FailureReason.DEPENDENCY_ABORTED
+            outcomes = unrun(range(*part), OutcomeKind.ERROR, reason, message)
             record = self._record(task, made, part, RecordKind.DONE, outcomes)
             record = record.model_copy(update={"partition": ""})  # it was never queued there
             await self._ending.append_first(self._run(task, made.session_uid, at), record)

@@ -45,14 +45,10 @@ def without(record: Record, indexes: Ranges, why: str, *, overdue: bool) -> Reco
 
 
 def cancelled(indexes: Iterable[int], why: str) -> tuple[Outcome, ...]:
+    """Outcomes of elements that nobody wants any more."""
+    return unrun(indexes, OutcomeKind.CANCELLED, FailureReason.CANCELLED, why)
+
+
+def unrun(indexes: Iterable[int], kind: OutcomeKind, reason: FailureReason, why: str) -> tuple[Outcome, ...]:
     """Outcomes of elements that no agent has ended."""
-    return tuple(
-        Outcome(
-            index=index,
-            kind=OutcomeKind.CANCELLED,
-            attempts=0,
-            reason=FailureReason.CANCELLED,
-            message=why,
-        )
-        for index in indexes
-    )
+    return tuple(Outcome(index=index, kind=kind, attempts=0, reason=reason, message=why) for index in indexes)

@@ -22,7 +22,7 @@ from armonik_sdk.api.records import ResultEntry, ResultRecord, RunResults
 from armonik_sdk.client.errors import NotConnected, NotFound, Refused, ResultDamaged, Unavailable
 from armonik_sdk.client.forward import Forward, Service
 from armonik_sdk.client.kube import SECRETS, Kube
-from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.dataplane.connect import Credentials, close_nats, connect_nats
 from armonik_sdk.dataplane.errors import (
     ChecksumMismatch,
     Conflict,
@@ -90,7 +90,7 @@ class Link:
 
     async def close(self) -> None:
         """Close the connections and end the port-forwards."""
-        await self._client.close()
+        await close_nats(self._client)
         for forward in self._forwards:
             await forward.close()
 

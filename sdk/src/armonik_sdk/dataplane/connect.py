@@ -107,8 +107,16 @@ async def connect_nats(
             )
         except (OSError, TimeoutError, nats.errors.Error) as error:
             log.warning("NATS at %s does not answer (%s); trying again", credentials.nats_url, error)
-            await client.close()
+            await close_nats(client)
             await asyncio.sleep(delay)
             delay = min(5.0, delay * 2)
         else:
             return client
+
+
+async def close_nats(client: Client) -> None:
+    """Close the connection, whatever state it is in."""
+    try:
+        await client.close()
+    except OSError as error:
+        log.info("the connection to NATS broke as it was closed: %s", error)
