@@ -105,12 +105,16 @@ def test_a_more_urgent_partition_takes_room_of_the_node(namespace: str) -> None:
     if len(nodes) > 1:
         pytest.skip("fills the node, where there is only one")
     everywhere = ("pods", "--all-namespaces")
-    leaving = "deletionTimestamp"  # of other tests: what they hold is free in a moment
-    until("nothing leaves", lambda: not any(leaving in pod["metadata"] for pod in objects(*everywhere)))
+    # Of other tests: what they hold is free in a moment, and would be room for a third pod.
+    until("nothing leaves", lambda: not [*_leaving("namespaces"), *_leaving(*everywhere)])
     free = _cpu(nodes[0]["status"]["allocatable"]["cpu"]) - sum(map(_asked, objects(*everywhere)))
     # Each with its agent's own 50m: two take 90 % of it, three 135 %.
     request = {"requests": {"cpu": f"{int(free * 450) - 50}m"}}
     _one_of_two_pods_changes_hands(namespace, {"resources": request})
+
+
+def _leaving(*what: str) -> list[Object]:
+    return [one for one in objects(*what) if "deletionTimestamp" in one["metadata"]]
 
 
 def _cpu(quantity: str) -> float:
