@@ -11,9 +11,9 @@ RUN_SECONDS = 1.0
 ROUNDS = 8
 """Runs that each slot shall get, so that slots end together."""
 LEAST_ROUNDS = 2
-"""The same where a run would else be shorter than it is worth."""
-WORTH_SECONDS = 0.05
-"""Work below which a run is not worth its writes, where it can be foreseen."""
+"""The same where runs would else be shorter than they are worth: a slot fetches the second while it does the first."""
+WORTH_SECONDS = 0.3
+"""Work of a run below which fewer rounds are better, where it can be foreseen. Measured: docs/performance.md."""
 WINDOW_SECONDS = 30.0
 """Work that is queued ahead for each slot, as far as it can be foreseen."""
 WINDOW_RUNS = 8
@@ -27,10 +27,10 @@ def run_size(total: int, slots: int, pace: float | None) -> int:
 
     `pace` is how many seconds an element took so far, on average; None where nobody knows.
     """
-    fair = -(-total // (ROUNDS * slots))
+    rounds = ROUNDS
     if pace is not None:
-        even = -(-total // (LEAST_ROUNDS * slots))
-        fair = max(fair, even if pace <= 0 else int(min(even, WORTH_SECONDS / pace)))
+        rounds = min(ROUNDS, max(LEAST_ROUNDS, int(total * pace / (slots * WORTH_SECONDS))))
+    fair = -(-total // (rounds * slots))
     most = FIRST_RUN if pace is None else MAX_RUN if pace <= 0 else int(min(MAX_RUN, RUN_SECONDS / pace))
     return max(1, min(fair, most))
 

@@ -60,5 +60,7 @@ def test_the_first_runs_are_longer_where_others_were_quick() -> None:
     assert run_size(1_000, 2, None) == 20
     assert run_size(1_000, 2, 1e-5) == 250
     assert run_size(10_000, 2, 1e-5) == 500
+    assert run_size(1_000, 2, 1e-3) == 250
+    assert run_size(1_000, 2, 2e-3) == 167
     assert run_size(1_000, 2, 0.01) == 63
     assert run_size(1_000, 2, 0.5) == 2
