@@ -11,9 +11,9 @@ RUN_SECONDS = 1.0
 ROUNDS = 8
 """Runs that each slot shall get, so that slots end together."""
 LEAST_ROUNDS = 2
-"""The same where runs would else be shorter than they are worth: a slot fetches the second while it does the first."""
+"""The same where runs would else be too short: a slot fetches the second while it does the first."""
 WORTH_SECONDS = 0.3
-"""Work of a run below which fewer rounds are better, where it can be foreseen. Measured: docs/performance.md."""
+"""Work of a run below which fewer rounds are better, where it can be foreseen (docs/performance.md)."""
 WINDOW_SECONDS = 30.0
 """Work that is queued ahead for each slot, as far as it can be foreseen."""
 WINDOW_RUNS = 8
