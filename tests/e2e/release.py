@@ -52,10 +52,20 @@ def objects(kind: str, *words: str) -> list[Object]:
     return found
 
 
-def helm(*words: str, stdin: str = "", timeout: float = 600) -> str:
+def attempt_helm(
+    *words: str, stdin: str = "", timeout: float = 600, namespace: str = NAMESPACE
+) -> subprocess.CompletedProcess[str]:
+    """`helm` that may fail."""
     program = os.environ.get("ARMONIK_HELM") or shutil.which("helm")
     assert program, 'helm is not there: eval "$(make -s kubeconfig)"'
-    return run(program, *words, "--namespace", NAMESPACE, stdin=stdin, timeout=timeout)
+    return attempt(program, *words, "--namespace", namespace, stdin=stdin, timeout=timeout)
+
+
+def helm(*words: str, stdin: str = "", timeout: float = 600, namespace: str = NAMESPACE) -> str:
+    """Standard output of `helm` that must succeed."""
+    done = attempt_helm(*words, stdin=stdin, timeout=timeout, namespace=namespace)
+    assert done.returncode == 0, f"helm {' '.join(words)}:\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def upgrade(*words: str) -> None:

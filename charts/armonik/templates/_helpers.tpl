@@ -101,3 +101,32 @@ spec:
   resources:
     requests: {storage: {{ .persistence.size }}}
 {{- end }}
+
+{{/*
+Refuses to install beside another installation that serves the same namespaces: two operators would answer for the
+same Sessions. Sees nothing in `helm template`, where there is no cluster to look at.
+*/}}
+{{- define "armonik.checkOthers" -}}
+{{- range (lookup "apps/v1" "Deployment" "" "").items }}
+{{- $labels := .metadata.labels | default dict }}
+{{- $other := printf "%s in namespace %s" (get $labels "app.kubernetes.io/instance") .metadata.namespace }}
+{{- $same := and (eq .metadata.namespace $.Release.Namespace) (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) }}
+{{- if and (eq (get $labels "app.kubernetes.io/name") "armonik") (eq (get $labels "app.kubernetes.io/component") "operator") (not $same) }}
+{{- if eq .metadata.namespace $.Release.Namespace }}
+{{- fail (printf "release %s: one installation a namespace; choose another --namespace" $other) }}
+{{- end }}
+{{- range (first .spec.template.spec.containers).env }}
+{{- if eq .name "ARMONIK_WATCH_NAMESPACES" }}
+{{- if or (not .value) (not $.Values.watchNamespaces) }}
+{{- fail (printf "watchNamespaces: there is release %s, and one of the two serves all namespaces; set watchNamespaces of both" $other) }}
+{{- end }}
+{{- range splitList "," .value }}
+{{- if has . $.Values.watchNamespaces }}
+{{- fail (printf "watchNamespaces: %s is served by release %s already" . $other) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

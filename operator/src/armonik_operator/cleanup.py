@@ -3,7 +3,7 @@
 Before the release goes: the operator is stopped, else it would put its finalizers back; then Sessions lose
 the finalizer, so that a namespace can always be deleted, and worker pods go, since nothing would feed them.
 With purging, everything the operator made goes too; the definitions of the kinds go last, after Helm deleted
-its own objects.
+its own objects, unless another installation on the cluster uses them: with a definition go all its objects.
 """
 
 import argparse
@@ -49,8 +49,7 @@ async def stage(kube: Kube, name: str, environ: Mapping[str, str]) -> None:
     if name == "pre-delete":
         await _pre_delete(kube, environ, purging)
     elif purging:
-        for plural in (TASKS.plural, SESSIONS.plural, PARTITIONS.plural):
-            await kube.delete(CRDS, f"{plural}.{API_GROUP}")
+        await _delete_kinds(kube)
 
 
 async def _pre_delete(kube: Kube, environ: Mapping[str, str], purging: bool) -> None:
@@ -61,11 +60,15 @@ async def _pre_delete(kube: Kube, environ: Mapping[str, str], purging: bool) -> 
     for space in watched or [None]:
         try:
             sessions = await kube.list(SESSIONS, space)
-            partitions = await kube.list(PARTITIONS, space) if purging else []
+            others = (
+                [obj for kind in (PARTITIONS, TASKS) for obj in await kube.list(kind, space)]
+                if purging
+                else []
+            )
         except NotFound:
             log.info("the kinds are not known any more; nothing to do")
             return
-        used |= {obj["metadata"]["namespace"] for obj in (*sessions, *partitions)}
+        used |= {obj["metadata"]["namespace"] for obj in (*sessions, *others)}
         for session in sessions:
             meta = session["metadata"]
             left = [entry for entry in meta.get("finalizers", []) if entry != SESSION_FINALIZER]
@@ -100,6 +103,21 @@ async def _purge(kube: Kube, namespace: str, used: set[str], environ: Mapping[st
     for name in (environ.get("ARMONIK_NATS_SECRET"), environ.get("ARMONIK_S3_SECRET")):
         if name:
             await kube.delete(SECRETS, name, namespace)
+
+
+async def _delete_kinds(kube: Kube) -> None:
+    """All three or none: they belong to every installation on the cluster."""
+    for kind in (PARTITIONS, SESSIONS, TASKS):  # the fewest first: one is enough
+        try:
+            left = [obj["metadata"] for obj in await kube.list(kind)]
+        except NotFound:
+            continue  # an earlier try deleted it
+        staying = [f"{meta['namespace']}/{meta['name']}" for meta in left if "deletionTimestamp" not in meta]
+        if staying:
+            log.warning("the kinds are kept, for others use them: there is %s %s", kind.plural, staying[0])
+            return
+    for kind in (TASKS, SESSIONS, PARTITIONS):
+        await kube.delete(CRDS, f"{kind.plural}.{API_GROUP}")
 
 
 async def _run(name: str) -> int:

@@ -40,7 +40,10 @@ def test_purge_deletes_what_was_made_and_the_kinds_last(helm: Helm) -> None:
         assert environment(job["spec"]["template"]["spec"]["containers"][0])["ARMONIK_PURGE"] == "true"
     # Helm deletes the default Partition between the two; with its kind gone it would fail.
     kinds = f"apiextensions.k8s.io/customresourcedefinitions[{CUSTOM_KINDS}]"
-    assert rights(named(objects, "ClusterRole", "armonik-cleanup-post-delete")) == {kinds: {"delete"}}
+    # The lists tell whether another installation uses them.
+    used = {f"armonik.io/{plural}": {"list"} for plural in ("sessions", "tasks", "partitions")}
+    granted = rights(named(objects, "ClusterRole", "armonik-cleanup-post-delete"))
+    assert granted == {kinds: {"delete"}} | used
     assert not any(
         "customresourcedefinitions" in w
         for w in rights(named(objects, "ClusterRole", "armonik-cleanup-pre-delete"))
