@@ -156,7 +156,7 @@ def test_the_client_uploads_large_payloads_itself(here: Space) -> None:
 
 
 def test_small_data_needs_no_object(here: Space) -> None:
-    """A payload of up to 1 KiB rides in the message, the small result of a single Task in the commit."""
+    """A payload of up to 1 KiB rides in the message, small results in the commit; others are packed."""
     uid = here.submit("small", payload={"inline": "p" * 1024})
     task, _ = here.end("small")
     assert task["status"]["results"][0]["inline"] == "p" * 1024
@@ -165,7 +165,11 @@ def test_small_data_needs_no_object(here: Space) -> None:
     several = here.submit("several", payload={"inline": "q"}, count=3)
     here.end("several")
     assert [_result(here, several, index) for index in range(3)] == [b"q"] * 3
-    assert here.observe.objects(owner, several), "results of runs are packed into an object"
+    assert here.observe.objects(owner, several) == {}
+    packed = here.submit("packed", payload={"inline": "r" * 4097}, count=3)
+    here.end("packed")
+    assert [_result(here, packed, index) for index in range(3)] == [b"r" * 4097] * 3
+    assert here.observe.objects(owner, packed)
     # Both are inputs like any other.
     here.submit("joined", "concat", dependsOn=[{"task": "small"}, {"task": "several"}])
     joined, _ = here.end("joined")

@@ -47,6 +47,30 @@ async def test_every_element_of_a_run_gets_its_own_payload_and_dependencies(benc
     assert (third.kind, third.reason) == (OutcomeKind.ERROR, "InputMissing")
 
 
+async def test_small_outputs_of_a_run_ride_in_its_records_as_long_as_they_have_room(bench: Bench) -> None:
+    """All of a commit or none; what rides in the head already counts."""
+    quarter, rest = "q" * 1023, "r" * 2047
+    small = await bench.ended(await bench.submit(quarter, end=4))
+    assert small.objects == ()
+    assert {await bench.store.get(small.ref(o.outputs["result"])) for o in small.outcomes} == {
+        b"q" * 1023 + b"|"
+    }
+    large = await bench.ended(await bench.submit(quarter, end=5))
+    assert len(large.objects) == 1
+    assert {await bench.store.get(large.ref(o.outputs["result"])) for o in large.outcomes} == {
+        b"q" * 1023 + b"|"
+    }
+
+    sleeping = ObjectRef(key=(await bench.store.put(f"ns/{uuid.uuid4()}", b"sleep")).key)
+    run = await bench.submit(rest, end=3, elements={1: ElementSpec(payload=sleeping)})
+    first = await bench.reached(run, RecordKind.PROGRESS)  # before the one that sleeps has ended
+    assert [o.index for o in first.record.outcomes] == [0]
+    assert first.record.objects == ()
+    done = await bench.ended(run)
+    assert [bool(o.outputs["result"].inline) for o in done.outcomes] == [True, False, False]
+    assert await bench.store.get(done.ref(done.outcomes[2].outputs["result"])) == b"r" * 2047 + b"|"
+
+
 @pytest.mark.parametrize(
     ("payload", "reason", "attempts", "text"),
     [

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 from armonik_agent.commit import Committer
-from armonik_agent.outputs import Ended, pack
+from armonik_agent.outputs import Ended, pack, riding
 from armonik_agent.site import Site
 from armonik_agent.transitions import Change, merged, progressed
+from armonik_sdk.api.const import MAX_RESULT_INLINE_BYTES
 from armonik_sdk.api.records import Record
 from armonik_sdk.dataplane.errors import StoreUnavailable
 
@@ -22,9 +23,10 @@ BUFFER_BYTES = 1024 * 1024
 class Buffer:
     """Outcomes on their way into the journal, at most one commit at a time."""
 
-    def __init__(self, site: Site, committer: Committer, inline: bool) -> None:
-        """`inline` lets small outputs ride in the record."""
-        self._site, self._committer, self._inline = site, committer, inline
+    def __init__(self, site: Site, committer: Committer, single: bool) -> None:
+        self._site, self._committer, self._single = site, committer, single
+        self._room = MAX_RESULT_INLINE_BYTES - riding(committer.head.outcomes)
+        """Bytes of outputs that may still ride in the run's records."""
         self._ended: list[Ended] = []
         self._bytes = 0
         self._since = 0.0
@@ -51,15 +53,20 @@ class Buffer:
         """
         if self._commit is not None and self._commit.done():
             await self.settle()
-        if not self._since:
-            return
+        if not self.begin() and self._bytes >= BUFFER_BYTES:
+            await self.pack()
+
+    def begin(self) -> bool:
+        """Begin one if it is due and none is under way; how the last one ended is left to `go_on`."""
+        if not self._since or self._commit is not None:
+            return False
         rarer = max(1.0, len(self._committer.head.outcomes) / COMMIT_OUTCOMES)
         since = time.monotonic() - self._since
         due = since >= COMMIT_SECONDS * rarer or self._bytes >= COMMIT_BYTES * rarer
-        if due and self._commit is None and self._site.connection.present.is_set():
-            self._commit = asyncio.create_task(self._append(progressed))
-        elif self._bytes >= BUFFER_BYTES:
-            await self.pack()
+        if not due or not self._site.connection.present.is_set():
+            return False
+        self._commit = asyncio.create_task(self._append(progressed))
+        return True
 
     async def commit(self) -> Record:
         """Commit everything now; waits for NATS as long as it takes.
@@ -105,8 +112,10 @@ class Buffer:
         ended, self._ended, self._bytes = self._ended, [], 0
         self._packs += 1
         key, store = f"{self._committer.prefix}/pack-{self._packs}", self._site.store
-        change = await self._site.patiently(lambda: pack(store, key, ended, self._inline))
-        self._ready = merged(self._ready, change)
+        room, single = self._room, self._single
+        change = await self._site.patiently(lambda: pack(store, key, ended, room, single))
+        self._room -= riding(change.outcomes)
+        self.add(change)
 
     async def drop(self) -> None:
         """Forget everything: the run is somebody else's."""

@@ -79,12 +79,15 @@ def by_name(
     return outputs, {i: data[i] for i in data if i not in element.outputs}
 
 
-async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -> Change:
-    """Upload the kept bytes as one object and name every piece; with `inline`, small ones ride in the record.
+async def pack(store: ObjectStore, key: str, ended: list[Ended], room: int, single: bool) -> Change:
+    """Name every piece of what is kept: small ones ride in the record (ADR 0009), others go up in one object.
+
+    Those of a single Task each ride by themselves; those of a run all or none, if `room` bytes hold them.
 
     Raises:
         StoreUnavailable: the object store gives no usable answer.
     """
+    most = MAX_RESULT_INLINE_BYTES if single else room if sum(one.size for one in ended) <= room else -1
     body = bytearray()
     places: dict[str, int] = {}
 
@@ -93,7 +96,7 @@ async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -
             place = places.setdefault(data.key, len(places))
             return Piece(object=place, length=data.length or 0, sha256=data.sha256 or "")
         digest = hashlib.sha256(data).hexdigest()
-        if inline and len(data) <= MAX_RESULT_INLINE_BYTES:
+        if len(data) <= most:
             return Piece(length=len(data), sha256=digest, inline=base64.b64encode(data).decode())
         place, offset = places.setdefault(key, len(places)), len(body)
         body.extend(data)
@@ -112,6 +115,12 @@ async def pack(store: ObjectStore, key: str, ended: list[Ended], inline: bool) -
         await store.put(key, bytes(body))
     children = tuple(child for element in ended for child in element.children)
     return Change(outcomes=tuple(outcomes), objects=tuple(places), children=children)
+
+
+def riding(outcomes: Iterable[Outcome]) -> int:
+    """Bytes that ride in a record."""
+    pieces = (p for outcome in outcomes for p in (*outcome.outputs.values(), *outcome.made.values()))
+    return sum(piece.length for piece in pieces if piece.object is None)
 
 
 async def group_children(

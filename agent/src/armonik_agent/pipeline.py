@@ -286,9 +286,9 @@ class Pipeline:
         head = await site.journal.head(run)  # before CONTROL, or a revived run would start (rule 14)
         if head is not None:
             head = Head(await expand(site.store, head.record), head.sequence, head.time)
-        session, task = [
-            await site.control.get(control_key(run.namespace, uid)) for uid in (run.session, run.task)
-        ]
+        session, task = await asyncio.gather(
+            *(site.control.get(control_key(run.namespace, uid)) for uid in (run.session, run.task))
+        )
         is_lost = head is not None and head.record.epoch == lost[0]
         decision = decide(
             head.record if head else None,

@@ -94,7 +94,7 @@ class Work(ABC):
         watchers = [
             asyncio.create_task(self._watch_control()),
             asyncio.create_task(self._watch_drain()),
-            asyncio.create_task(self._watch_length(pace)),
+            asyncio.create_task(self._watch_time(pace)),
         ]
         try:
             await self._heeding(self._all(pace))
@@ -268,10 +268,11 @@ class Work(ABC):
         entries = [await self._site.control.get(key) for key in self._keys]
         return [entry[0].state for entry in entries if entry is not None]
 
-    async def _watch_length(self, pace: Pace) -> None:
-        """Give the tail away while others are idle, should the run turn out long (protocol rule 6)."""
+    async def _watch_time(self, pace: Pace) -> None:
+        """While an element takes long, commit what has ended, and give the tail away (protocol rule 6)."""
         while True:
             await asyncio.sleep(RUN_SECONDS)
+            self._buffer.begin()
             try:
                 await self._share(pace)
             except (QueueUnavailable, StoreUnavailable) as error:

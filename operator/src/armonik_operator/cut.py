@@ -10,10 +10,8 @@ RUN_SECONDS = 1.0
 """Work of one run, as far as it can be foreseen: so late may slots end after each other."""
 ROUNDS = 8
 """Runs that each slot shall get, so that slots end together."""
-LEAST_ROUNDS = 2
-"""The same where runs would else be too short: a slot fetches the second while it does the first."""
 WORTH_SECONDS = 0.3
-"""Work of a run below which fewer rounds are better, where it can be foreseen (docs/performance.md)."""
+"""Work of a run below which fewer of them are better, where it can be foreseen (docs/performance.md)."""
 WINDOW_SECONDS = 30.0
 """Work that is queued ahead for each slot, as far as it can be foreseen."""
 WINDOW_RUNS = 8
@@ -29,7 +27,7 @@ def run_size(total: int, slots: int, pace: float | None) -> int:
     """
     rounds = ROUNDS
     if pace is not None:
-        rounds = min(ROUNDS, max(LEAST_ROUNDS, int(total * pace / (slots * WORTH_SECONDS))))
+        rounds = min(ROUNDS, max(1, int(total * pace / (slots * WORTH_SECONDS))))
     fair = -(-total // (rounds * slots))
     most = FIRST_RUN if pace is None else MAX_RUN if pace <= 0 else int(min(MAX_RUN, RUN_SECONDS / pace))
     return max(1, min(fair, most))

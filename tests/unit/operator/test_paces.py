@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.cut import LEAST_ROUNDS, MAX_RUN, RUN_SECONDS, run_size
+from armonik_operator.cut import MAX_RUN, RUN_SECONDS, run_size
 from armonik_operator.paces import KEPT, LATELY, Paces, Timed
 
 STEPS = st.lists(st.tuples(st.integers(1, 5_000), st.floats(1e-6, 1e3)), min_size=1, max_size=20)
@@ -53,14 +53,15 @@ def test_where_the_pace_is_known_slots_still_end_together(total: int, slots: int
     size = run_size(total, slots, pace)
     assert 1 <= size <= MAX_RUN
     assert size == 1 or size * pace <= RUN_SECONDS * 1.001
-    assert total < LEAST_ROUNDS * slots or -(-total // size) >= slots
+    assert size <= -(-total // slots)
 
 
 def test_the_first_runs_are_longer_where_others_were_quick() -> None:
     assert run_size(1_000, 2, None) == 20
-    assert run_size(1_000, 2, 1e-5) == 250
+    assert run_size(1_000, 2, 1e-5) == 500
+    assert run_size(20, 2, 1e-3) == 10
     assert run_size(10_000, 2, 1e-5) == 500
-    assert run_size(1_000, 2, 1e-3) == 250
+    assert run_size(1_000, 2, 1e-3) == 500
     assert run_size(1_000, 2, 2e-3) == 167
     assert run_size(1_000, 2, 0.01) == 63
     assert run_size(1_000, 2, 0.5) == 2

@@ -119,7 +119,7 @@ class Piece(Wire):
     length: int
     sha256: str
     inline: str | None = None
-    """The bytes themselves in base64: small outputs of single Tasks (ADR 0005)."""
+    """The bytes themselves in base64: small outputs (ADR 0005, 0009)."""
 
 
 class Outcome(Wire):
