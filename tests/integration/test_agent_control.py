@@ -66,6 +66,22 @@ async def test_a_run_that_is_executed_ends_at_once_and_another_worker_is_asked_f
     assert (await bench.head(run)).record == record
 
 
+async def test_a_run_that_was_fetched_ahead_for_a_worker_that_is_to_be_replaced_is_given_back(
+    bench: Bench, pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pipeline.START_SECONDS", "slots.AHEAD_SECONDS"):
+        monkeypatch.setattr(f"armonik_agent.{name}", 600.0)
+    first = await bench.submit("hold it")
+    await pod.worker.holds("it")
+    others = [await bench.submit("hello") for _ in range(3)]
+    await bench.delivered(2)
+    await bench.want(first, DesiredState.CANCELLED)
+    await bench.reached(first, RecordKind.CANCELLED)
+    pod.worker.let("it", "too late")
+    # Nobody replaces it here, so it is used again after a while: each is begun then, once.
+    assert [(await bench.ended(run)).epoch for run in others] == [1, 1, 1]
+
+
 async def test_a_run_that_is_executed_goes_on_while_its_session_is_paused(bench: Bench, pod: Pod) -> None:
     run = await bench.submit("hold it")
     await pod.worker.holds("it")

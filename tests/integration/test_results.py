@@ -20,6 +20,7 @@ from armonik_operator.housekeeping import ABANDONED, Housekeeper
 from armonik_operator.settings import Settings
 from armonik_operator.state import Servers
 from armonik_sdk.api.names import upload_key
+from armonik_sdk.api.records import RecordKind
 from armonik_sdk.client import (
     Client,
     NotFound,
@@ -31,6 +32,7 @@ from armonik_sdk.client import (
     WaitTimeout,
 )
 from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.errors import ObjectMissing
 from armonik_sdk.dataplane.objects import S3Store
 
 pytestmark = pytest.mark.integration
@@ -233,6 +235,30 @@ async def test_given_up_and_deleted_results_end_those_who_wait_with_the_reason(
     async with asyncio.timeout(WAIT):
         while stored(credentials, session):  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.1)
+
+
+async def test_a_run_that_goes_on_after_its_input_was_deleted_is_told_of_bytes_that_are_not_there(
+    session: SessionHandle, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    """It was submitted when they were, so nobody waits for them; its agent ends it for want of them."""
+    given, kept = await session.create_results(["given", "kept"])
+    await given.upload(b"given")
+    await kept.upload(b"kept")
+    needs = {"dependsOn": [{"result": given.id}, {"result": kept.id}], "payload": {"result": given.id}}
+    await kube.create(TASKS, manifest("Task", "uses", session="demo", **needs), namespace)
+    taken = await agent.take()
+    await kube.patch(SESSIONS, "demo", {"spec": {"desiredState": "Paused"}}, namespace)
+    await agent.append(taken, kind=RecordKind.PAUSED, owner=None)
+    await taken.delivery.ack_sync()
+    await given.delete()
+    await kube.patch(SESSIONS, "demo", {"spec": {"desiredState": "Running"}}, namespace)
+    again = (await agent.take()).message
+    assert again.n == taken.message.n + 1
+    assert await agent.store.get(again.locators[kept.id]) == b"kept"
+    for gone in (again.locators[given.id], again.payload):
+        assert gone is not None
+        with pytest.raises(ObjectMissing):
+            await agent.store.get(gone)
 
 
 async def test_a_deleted_output_is_given_to_nobody_any_more_also_after_a_restart(

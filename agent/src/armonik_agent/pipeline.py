@@ -123,8 +123,12 @@ class Pipeline:
         """The next message, when there is room for one; None now and then, and when the agent drains."""
         slots, drain = self._slots, self._site.drain.begun
         try:
-            if slots.idle:
-                if not self._site.service.executions and not await self._worker_usable():
+            condemned = bool(
+                self._site.worker.condemned
+            )  # what it is given only comes back, in another order
+            if slots.idle or condemned:
+                asked = condemned or not self._site.service.executions
+                if asked and not await self._worker_usable():
                     return None
                 return await puller.next(PULL_SECONDS)
             if slots.due > 0:
@@ -185,7 +189,7 @@ class Pipeline:
                 RunInputs(site.store, remaining, folder, site.settings.spool, held) as inputs,
             ):
                 inputs.begin()
-                if not await place.start(START_SECONDS, site.drain.begun):
+                if not await place.start(START_SECONDS, site.drain.begun) or site.worker.condemned:
                     site.metrics.given_back.inc()
                     await self._nak(message, 0.0)
                     return

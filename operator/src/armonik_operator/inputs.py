@@ -28,6 +28,7 @@ from armonik_sdk.api.messages import MAX_MESSAGE_BYTES, ElementSpec, ManifestIte
 from armonik_sdk.api.names import (
     RunId,
     message_key,
+    nothing_key,
     result_id,
     split_result_id,
     task_payload_key,
@@ -166,8 +167,13 @@ class Preparer:
         self._packed: OrderedDict[str, dict[int, DataRef]] = OrderedDict()
         self._there: OrderedDict[str, int] = OrderedDict()
 
-    async def prepare(self, task: Task, session_uid: str, spans: Iterable[Span]) -> Inputs:
+    async def prepare(
+        self, task: Task, session_uid: str, spans: Iterable[Span], *, again: bool = False
+    ) -> Inputs:
         """Everything that the messages of these elements need; their dependencies are complete.
+
+        With `again` they were once: what was deleted since is named all the same, and the agent ends who
+        needs it (`InputMissing`), as if it had come to it later.
 
         Raises:
             Parked: an object is missing.
@@ -197,7 +203,12 @@ class Preparer:
                 await self._check(payload.object, index)
             for result in [*wanted, *([payload.result] if payload is not None and payload.result else [])]:
                 if result not in found.locators:
-                    found.locators[result] = await self._locate(task, session_uid, result)
+                    ref = await self._locate(task, session_uid, result)
+                    if ref is None and not again:
+                        message = f"result {result} is not in the store any more; run what made it again"
+                        raise Parked(Reason.DEPENDENCY_NOT_FOUND, message)
+                    gone = nothing_key(task.metadata.namespace or "", session_uid, result)
+                    found.locators[result] = ref or DataRef(key=gone)
             if payload is not None and payload.result is not None:
                 found.payloads[index] = found.locators[payload.result]
         return found
@@ -321,7 +332,7 @@ class Preparer:
                     ids.append(result)
         return ids
 
-    async def _locate(self, task: Task, session_uid: str, result: str) -> DataRef:
+    async def _locate(self, task: Task, session_uid: str, result: str) -> DataRef | None:
         namespace, implied = task.metadata.namespace or "", split_result_id(result)
         if implied is not None:
             uid, index, output = implied
@@ -335,10 +346,7 @@ class Preparer:
             if kept is not None and outcome is not None and output in outcome.outputs:
                 return kept.ref(outcome.outputs[output])
         entry = await self._book.entry(ResultName(namespace, session_uid, result))
-        if entry is None or entry.ref is None:
-            message = f"result {result} is not in the store any more; run what made it again"
-            raise Parked(Reason.DEPENDENCY_NOT_FOUND, message)
-        return entry.ref
+        return entry.ref if entry is not None else None
 
 
 def _element(index: int, options: TaskOptions, inputs: Inputs) -> ElementSpec:

@@ -145,7 +145,7 @@ class Queueing:
                 record = await self._renewed(run, record)
                 if not await self._ending.append(run, record, head) or record.kind.terminal:
                     continue
-            inputs = await self._preparer.prepare(task, made.session_uid, [span])
+            inputs = await self._preparer.prepare(task, made.session_uid, [span], again=True)
             message = await self._preparer.message(task, run, span, record.n, made.options, inputs)
             if await self._publish(run, span, message, made.options, inputs) and record is head.record:
                 log.info("queued %s again: its message was missing", run.journal)

@@ -242,6 +242,11 @@ def client_object_key(namespace: str, session: str, nonce: str) -> str:
     return f"{namespace}/{session}/client/{nonce}"
 
 
+def nothing_key(namespace: str, session: str, result: str) -> str:
+    """Object that never is: what a run that is queued again is told of a result that was deleted."""
+    return f"{namespace}/{session}/nothing/{result}"
+
+
 def child_name(parent_name: str, parent_uid: str, start: int, element: int, group: int) -> str:
     """Deterministic name of the child Task of one commit, element and group."""
     digest = hashlib.sha256(f"{parent_uid}/{start}/{element}/{group}".encode()).hexdigest()[:10]
