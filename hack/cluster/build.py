@@ -48,7 +48,6 @@ def build_cluster(cache: Cache) -> None:
         ClusterError: something is missing on the machine, or a build failed.
     """
     ensure_packages({**NODE_PACKAGES, **IMAGE_PACKAGES})
-    cache.logs.mkdir(parents=True, exist_ok=True)
     with locked(cache.root / "build.lock"), ThreadPoolExecutor() as pool:
         # The base image is all network and disk, compiling is all processor: side by side.
         base = pool.submit(build_python_base, cache)

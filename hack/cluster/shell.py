@@ -37,12 +37,14 @@ def run(
         cwd: folder to run in.
         env: variables on top of our own environment.
         stdin: text for its standard input.
-        log: file that gets its output as well (appended); then nothing is returned.
+        log: file that gets its output as well (appended, made if need be); then nothing is returned.
 
     Raises:
         ClusterError: it failed, took too long or is not installed; carries the end of its output.
     """
     words = [str(word) for word in command]
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(log.open("a")) if log else subprocess.PIPE
