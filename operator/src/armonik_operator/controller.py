@@ -89,10 +89,10 @@ class Controller:
         name = Named(meta.get("namespace", ""), meta["name"])
         match plural:
             case "tasks":
-                task = Task.from_object(obj)
-                before = self._state.tasks.get(task.metadata.uid)
+                before = self._state.tasks.get(meta["uid"])
                 if not deleted and before is not None and before.metadata.resource_version == version:
                     return  # our own write, taken in from its answer
+                task = Task.from_object(obj)
                 if deleted:
                     self._state.drop_task(task)
                 else:
