@@ -140,7 +140,8 @@ def _begin(here: Space, name: str, *, seconds: float, count: int, first: int = 1
     here.session(name, PARTITION)
     items = {"count": count}
     if not first:
-        items = {"items": [{"options": {"options": {"mode": "echo"}}}, *({} for _ in range(count - 1))]}
+        large = {"payload": {"inline": "x" * 5_000}, "options": {"options": {"mode": "echo"}}}  # in an object
+        items = {"items": [large, *({} for _ in range(count - 1))]}
     uid = here.submit(name, "sleep", of=name, seconds=seconds, **items)
     here.until(
         name,

@@ -31,6 +31,8 @@ def function(element: Element) -> bytes | dict[str, bytes]:
             time.sleep(0.05)
         case ["sleep"]:
             time.sleep(4)
+        case ["slow-from", index] if element.index >= int(index):
+            time.sleep(1)
         case ["hold", name]:
             return when_let(Path(os.environ["HOLD"]) / name)
         case ["parent", *numbers]:

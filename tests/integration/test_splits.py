@@ -50,6 +50,23 @@ async def test_the_tail_of_a_long_run_is_given_to_who_waits(bench: Bench, pods: 
     waiting.cancel()
 
 
+async def test_what_the_worker_has_ahead_is_given_away_too(bench: Bench, pods: Pods) -> None:
+    """It was given all of the run, since the first elements were quick."""
+    pods.start(script="agent_function.py")
+    run = await bench.submit("slow-from 10", end=30)
+    await bench.reached(run, RecordKind.DISPATCHED)
+    waiting = asyncio.create_task(bench.rival.next(60.0))
+    await somebody_waits(bench)
+    head, given = await split_of(bench, run)
+    assert 10 < head.record.end < 30
+    assert given.record.kind is RecordKind.SUBMITTED
+    done = await bench.ended(run)
+    assert [outcome.index for outcome in done.outcomes] == list(range(done.end))
+    assert done.end <= head.record.end  # nobody takes the tail: another one may have been given away since
+    assert {outcome.attempts for outcome in done.outcomes} == {1}
+    waiting.cancel()
+
+
 async def test_a_run_is_kept_while_nobody_waits(bench: Bench, pods: Pods) -> None:
     pods.start()
     run = await bench.submit("sleep", end=2)

@@ -20,7 +20,7 @@ from armonik_agent.elements import Element
 from armonik_agent.errors import InputUnavailable
 from armonik_agent.outputs import Ended, by_name, group_children, keep
 from armonik_agent.runcalls import RunCall
-from armonik_agent.sharing import ahead
+from armonik_agent.sharing import LEAST_AHEAD, ahead
 from armonik_agent.slots import Pace
 from armonik_agent.transitions import Change, asked_to_cancel, executions_of, progressed
 from armonik_agent.verdict import Ending, Verdict
@@ -44,6 +44,8 @@ class WholeRun(Work):
 
     _call: RunCall | None = None
     _given_up = False
+    _asked_back: frozenset[int] = frozenset()
+    """What the worker was asked to give back. Then the mean tells nothing of what is left."""
 
     async def _some(self, pace: Pace) -> None:
         self._flying: dict[int, Element] = {}
@@ -91,7 +93,7 @@ class WholeRun(Work):
         """Send what the worker may have ahead."""
         if not self._left or not self._may_feed:
             return
-        most = 1 if self._careful else ahead(self._pace.mean, AHEAD)
+        most = 1 if self._careful else ahead(self._pace.mean, LEAST_AHEAD if self._asked_back else AHEAD)
         if len(self._flying) > most // 2:
             return
         frames: list[_Frame] = []
@@ -119,8 +121,21 @@ class WholeRun(Work):
         if self._site.drain.begun.is_set():
             await call.give({"skip": list(self._flying)}, [])
 
+    @property
+    def _recallable(self) -> bool:
+        if self._call is None:
+            return False
+        behind = list(self._flying)[1:]
+        return len(behind) >= LEAST_AHEAD and not self._asked_back.issuperset(behind)
+
+    async def _recall(self) -> None:
+        if self._call is not None and self._recallable:
+            self._asked_back = frozenset(list(self._flying)[1:])
+            with contextlib.suppress(grpc.aio.AioRpcError):  # whoever reads it hears of it
+                await self._call.give({"skip": sorted(self._asked_back)}, [])
+
     async def _take(self, head: dict[str, Any], blobs: list[memoryview]) -> int:
-        """What has ended; how many elements.
+        """What has ended or comes back; how many have ended.
 
         Raises:
             ValueError: the worker does not keep to what was agreed.
@@ -138,7 +153,7 @@ class WholeRun(Work):
             del self._flying[element.index]  # not before: what breaks the run here is this element's
         if self._failed_here >= FAILURES_HERE > before and self._flying and self._call is not None:
             await self._call.give({"skip": list(self._flying)}, [])
-        return len(entries)
+        return sum(not entry.get("skipped") for entry in entries)
 
     async def _ended(self, element: Element, entry: dict[str, Any], blobs: list[memoryview]) -> None:
         """One element: what the worker says of it, judged."""

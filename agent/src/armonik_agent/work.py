@@ -281,6 +281,15 @@ class Work(ABC):
                 self._interrupt(Stop.FENCED)
                 return
 
+    @property
+    def _recallable(self) -> bool:
+        """Whether the worker was given elements that it may not have begun, beside the next one."""
+        return False
+
+    async def _recall(self) -> None:
+        """Have it give them back."""
+        assert not self._recallable  # who gives the worker so many takes them back
+
     def _needs_results(self, index: int) -> bool:
         element = self._elements.of(index)
         return bool(element.dependencies) or element.payload_is_result
@@ -288,11 +297,13 @@ class Work(ABC):
     async def _share(self, pace: Pace) -> None:
         site = self._site
         ends = self._stop is not None or site.drain.begun.is_set() or self._renewal.lapsed
-        if ends or not self._left or pace.until_free <= LONG_SECONDS:
+        if ends or pace.until_free <= LONG_SECONDS or not (self._left or self._recallable):
             return
         if not site.connection.present.is_set() or not site.journal.atomic:
             return
         idle = await site.idle()
+        if not self._left and idle:
+            await self._recall()  # what comes back is given away at the next look
         left = list(self._left)
         at = tail(self._committer.head, left, kept(len(left), pace.each, pace.until_free, idle))
         if at is None or any(self._needs_results(index) for index in left if index >= at):

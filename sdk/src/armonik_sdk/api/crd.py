@@ -190,7 +190,7 @@ def _root(definition: Definition) -> Schema:
     schema["properties"]["spec"]["description"] = "What the user wants."
     status = schema["properties"]["status"]
     status["description"] = "What the operator observed; written by it alone."
-    # Its one writer owns it as a whole. Else the apiserver keeps, and merges at every write, an entry for each
-    # field in metadata.managedFields: a third of a small Task (ADR 0010).
+    # Its one writer owns it as a whole. Else the apiserver keeps an entry for each of its fields in
+    # metadata.managedFields, a third of a small Task, and merges them at every write (ADR 0010).
     status["x-kubernetes-map-type"] = "atomic"
     return schema
