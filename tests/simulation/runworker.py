@@ -89,7 +89,8 @@ class RunCall:
             return
         head, blobs = given
         self._left.extend((element, head, blobs) for element in head.get("elements", ()))
-        self._skipped.update(head.get("skip", ()), head.get("stop", ()))
+        waiting = {element["index"] for element, *_ in self._left}
+        self._skipped |= waiting.intersection((*head.get("skip", ()), *head.get("stop", ())))
         self._stopped.update(head.get("stop", ()))
 
     async def _serve(self, served: bool) -> None:
@@ -120,6 +121,7 @@ class RunCall:
         """How the element ended; None when the worker died with it."""
         index, options, limit = element["index"], head["options"], head["limit"]
         if index in self._skipped:
+            self._skipped.discard(index)  # it may be given again
             return {"index": index, "skipped": True}
         mode, seconds = options.get("mode", "ok"), float(options.get("seconds", "0.05"))
         seconds *= self._chance.uniform(0.2, 1.8)

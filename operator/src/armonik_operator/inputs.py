@@ -339,12 +339,16 @@ class Preparer:
             fold = self._state.folds.get(uid)
             run = fold.run_of(index) if fold is not None else None
             if run is not None:
-                kept = await self._book.run(RunId(namespace, session_uid, uid, run.start))
+                kept = await self._book.with_element(RunId(namespace, session_uid, uid, run.start), index)
             else:
                 kept = await self._book.run_with(namespace, session_uid, uid, index)
             outcome = outcome_of(kept, index)
             if kept is not None and outcome is not None and output in outcome.outputs:
                 return kept.ref(outcome.outputs[output])
+            if fold is not None and outcome is not None:
+                # A fold that knows of the element's end by a status alone has not heard of this: the next
+                # look asks for what became of the result in the child's hands.
+                fold.delegated.update({result}.intersection(outcome.delegated))
         entry = await self._book.entry(ResultName(namespace, session_uid, result))
         return entry.ref if entry is not None else None
 

@@ -252,8 +252,11 @@ class Look:
         message = failure.message if failure else ""
         if failure is None:
             where = (other.metadata.namespace or "", fold.session or self._session(), other.metadata.uid)
-            kept = await self._book.run(RunId(*where, run.start)) if run is not None else None
-            outcome = outcome_of(kept or await self._book.run_with(*where, index), index)
+            if run is not None:
+                kept = await self._book.with_element(RunId(*where, run.start), index)
+            else:
+                kept = await self._book.run_with(*where, index)
+            outcome = outcome_of(kept, index)
             message = outcome.message if outcome is not None else ""
         return Needs(DependencyState.ABORTED, chain(what, kind, message))
 

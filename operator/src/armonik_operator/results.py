@@ -148,6 +148,15 @@ class ResultBook:
             return None
         return self._keep_run(run.results, *found)
 
+    async def with_element(self, run: RunId, index: int) -> RunResults | None:
+        """What is kept of the run of an element: of this one; or of the last that begins before the element,
+        should the journal have lost that the elements were cut otherwise when it ended.
+        """
+        kept = await self.run(run)
+        if outcome_of(kept, index) is not None:
+            return kept
+        return await self.run_with(run.namespace, run.session, run.task, index)
+
     async def within(self, run: RunId, end: int) -> list[RunResults]:
         """All that is kept of the runs that begin in `[start, end)`, ascending.
 
