@@ -149,8 +149,9 @@ class ResultBook:
         return self._keep_run(run.results, *found)
 
     async def with_element(self, run: RunId, index: int) -> RunResults | None:
-        """What is kept of the run of an element: of this one; or of the last that begins before the element,
-        should the journal have lost that the elements were cut otherwise when it ended.
+        """What is kept of the run of an element: of this one, if that holds it.
+
+        Else of the last one that begins before it: the journal may have lost how it was cut when it ended.
         """
         kept = await self.run(run)
         if outcome_of(kept, index) is not None:
