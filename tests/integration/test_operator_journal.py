@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
-from operator_process import OWNER, FakeAgent, conditions, finished, manifest, until
+from operator_process import OWNER, FakeAgent, Process, conditions, finished, manifest, until
 from servers import NatsServer
 
 from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+from armonik_sdk.api.kinds import Payload
+from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import Outcome, OutcomeKind, RecordKind
 
@@ -37,6 +39,34 @@ async def test_a_journal_that_was_made_again_takes_no_outcome_back(
     ended = await finished(kube, "many", namespace)
     assert ended["status"]["progress"] == "16/16"
     assert ended["status"]["journalEpoch"] > before["status"]["journalEpoch"]
+
+
+async def test_what_was_handed_to_a_child_is_asked_of_it_though_the_journal_is_lost(
+    demo: None,
+    operator: Process,
+    agent: FakeAgent,
+    kube: Kube,
+    namespace: str,
+    nats_client: Client,
+) -> None:
+    """The parent's status says that it succeeded, and not that another task was to make its output."""
+    await kube.create(TASKS, manifest("Task", "parent", session="demo"), namespace)
+    parent = await agent.take()
+    handed = f"{parent.message.task}.0.result"
+    item = ManifestItem(payload=Payload.of("x"), output_ids=[handed])
+    group = await agent.group(parent, [item])
+    await agent.succeed(parent, delegated=[handed], children=(group,))
+    await agent.fail(await agent.take(), "no such model")
+    assert conditions(await finished(kube, "parent", namespace)) == {"Finished": "Succeeded"}
+    await finished(kube, group.name, namespace)
+    assert await operator.stop() == 0
+    assert await nats_client.jetstream().delete_stream(JOURNAL)
+    operator.start()
+    after = manifest("Task", "after", session="demo", dependsOn=[{"task": "parent", "index": 0}])
+    await kube.create(TASKS, after, namespace)
+    (failure,) = (await finished(kube, "after", namespace))["status"]["failures"]
+    assert failure["reason"] == "DependencyAborted"
+    assert "no such model" in failure["message"]
 
 
 async def test_work_behind_lost_records_is_fenced_and_queued_again(
