@@ -59,7 +59,6 @@ def _act(action: str, images: list[Image]) -> int:
     if action == "helm-values":
         print(_helm_values(engine))
         return 0
-    cache.logs.mkdir(parents=True, exist_ok=True)
     with locked(cache.images / "lock"):
         for image in images:
             if image.missing():
