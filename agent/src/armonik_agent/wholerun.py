@@ -123,16 +123,23 @@ class WholeRun(Work):
 
     @property
     def _recallable(self) -> bool:
-        if self._call is None:
-            return False
-        behind = list(self._flying)[1:]
+        behind = self._behind
         return len(behind) >= LEAST_AHEAD and not self._asked_back.issuperset(behind)
 
+    @property
+    def _behind(self) -> list[int]:
+        """What the worker has beside the element that it executes."""
+        return list(self._flying)[1:] if self._call is not None else []
+
     async def _recall(self) -> None:
-        if self._call is not None and self._recallable:
-            self._asked_back = frozenset(list(self._flying)[1:])
-            with contextlib.suppress(grpc.aio.AioRpcError):  # whoever reads it hears of it
-                await self._call.give({"skip": sorted(self._asked_back)}, [])
+        self._asked_back = frozenset(self._behind)
+        await self._tell({"skip": sorted(self._asked_back)})
+
+    async def _tell(self, head: dict[str, Any]) -> None:
+        """Say something beside the task that reads; that one hears of it when the call breaks."""
+        if self._call is not None:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self._call.give(head, [])
 
     async def _take(self, head: dict[str, Any], blobs: list[memoryview]) -> int:
         """What has ended or comes back; how many have ended.
@@ -254,15 +261,13 @@ class WholeRun(Work):
         if not named:
             return
         if self._call is not None and (stop := [index for index in named if index in self._flying]):
-            with contextlib.suppress(grpc.aio.AioRpcError):  # whoever reads it hears of it
-                await self._call.give({"stop": stop}, [])
+            await self._tell({"stop": stop})
         await self._committer.append(lambda head: progressed(head, Change(running=head.running)))
 
     async def _watch_drain(self) -> None:
         await self._site.drain.begun.wait()
         if self._call is not None and self._flying:
-            with contextlib.suppress(grpc.aio.AioRpcError):  # whoever reads it hears of it
-                await self._call.give({"skip": list(self._flying)}, [])
+            await self._tell({"skip": list(self._flying)})
         await super()._watch_drain()
 
 

@@ -287,8 +287,8 @@ class Work(ABC):
         return False
 
     async def _recall(self) -> None:
-        """Have it give them back."""
-        assert not self._recallable  # who gives the worker so many takes them back
+        """Have it give them back; not asked for while there are none."""
+        raise NotImplementedError  # who gives the worker so many takes them back
 
     def _needs_results(self, index: int) -> bool:
         element = self._elements.of(index)
@@ -302,7 +302,7 @@ class Work(ABC):
         if not site.connection.present.is_set() or not site.journal.atomic:
             return
         idle = await site.idle()
-        if not self._left and idle:
+        if not self._left and idle and self._recallable:
             await self._recall()  # what comes back is given away at the next look
         left = list(self._left)
         at = tail(self._committer.head, left, kept(len(left), pace.each, pace.until_free, idle))

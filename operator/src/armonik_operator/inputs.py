@@ -338,10 +338,7 @@ class Preparer:
             uid, index, output = implied
             fold = self._state.folds.get(uid)
             run = fold.run_of(index) if fold is not None else None
-            if run is not None:
-                kept = await self._book.with_element(RunId(namespace, session_uid, uid, run.start), index)
-            else:
-                kept = await self._book.run_with(namespace, session_uid, uid, index)
+            kept = await self._book.run_with(namespace, session_uid, uid, index, run)
             outcome = outcome_of(kept, index)
             if kept is not None and outcome is not None and output in outcome.outputs:
                 return kept.ref(outcome.outputs[output])

@@ -17,7 +17,7 @@ from armonik_operator.results import ResultBook, ResultName, outcome_of
 from armonik_operator.state import Named, Servers, State
 from armonik_operator.texts import shorten
 from armonik_sdk.api.kinds import Dependency, Payload, Task
-from armonik_sdk.api.names import RunId, split_result_id
+from armonik_sdk.api.names import split_result_id
 from armonik_sdk.api.records import OutcomeKind, Pin, ResultState
 
 
@@ -252,11 +252,7 @@ class Look:
         message = failure.message if failure else ""
         if failure is None:
             where = (other.metadata.namespace or "", fold.session or self._session(), other.metadata.uid)
-            if run is not None:
-                kept = await self._book.with_element(RunId(*where, run.start), index)
-            else:
-                kept = await self._book.run_with(*where, index)
-            outcome = outcome_of(kept, index)
+            outcome = outcome_of(await self._book.run_with(*where, index, run), index)
             message = outcome.message if outcome is not None else ""
         return Needs(DependencyState.ABORTED, chain(what, kind, message))
 

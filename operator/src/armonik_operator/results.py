@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from armonik_operator import resultmoves
-from armonik_operator.fold import all_outcomes
+from armonik_operator.fold import RunHead, all_outcomes
 from armonik_operator.resultmoves import Standing
 from armonik_operator.state import Received, Servers
 from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
@@ -148,16 +148,6 @@ class ResultBook:
             return None
         return self._keep_run(run.results, *found)
 
-    async def with_element(self, run: RunId, index: int) -> RunResults | None:
-        """What is kept of the run of an element: of this one, if that holds it.
-
-        Else of the last one that begins before it: the journal may have lost how it was cut when it ended.
-        """
-        kept = await self.run(run)
-        if outcome_of(kept, index) is not None:
-            return kept
-        return await self.run_with(run.namespace, run.session, run.task, index)
-
     async def within(self, run: RunId, end: int) -> list[RunResults]:
         """All that is kept of the runs that begin in `[start, end)`, ascending.
 
@@ -176,8 +166,18 @@ class ResultBook:
         keys = await self._servers.run_results.keys(results_of_task(namespace, session, task))
         return list((await self._servers.run_results.get_many(keys)).values())
 
-    async def run_with(self, namespace: str, session: str, task: str, index: int) -> RunResults | None:
-        """What is kept of the run of an element, of a Task that may be gone."""
+    async def run_with(
+        self, namespace: str, session: str, task: str, index: int, known: RunHead | None = None
+    ) -> RunResults | None:
+        """What is kept of the run of an element, of a Task that may be gone.
+
+        Of the one that is known, if that holds the element. Else of the last that begins before it: the
+        journal may have lost how it was cut when it ended.
+        """
+        if known is not None:
+            kept = await self.run(RunId(namespace, session, task, known.start))
+            if outcome_of(kept, index) is not None:
+                return kept
         keys = await self._servers.run_results.keys(results_of_task(namespace, session, task))
         start = run_before(keys, index)
         return None if start is None else await self.run(RunId(namespace, session, task, start))
