@@ -110,6 +110,19 @@ async def test_a_result_is_returned_once_it_is_committed(client: Client, nats_cl
     assert await task.output().status() is PublicState.COMPLETED
 
 
+async def test_what_was_committed_before_anybody_listened_is_found(
+    client: Client, nats_client: NatsClient
+) -> None:
+    """A client hopes to be told of what it has just submitted; what was told too early it finds by itself."""
+    session = await client.create_session("demo")
+    one, two = await session.submit("7"), await session.submit(b"", count=2)
+    outcomes = tuple(outcome(index, b"49", inline=True) for index in range(2))
+    await commit(nats_client, one, 0, RunResults(sequence=1, end=1, outcomes=outcomes[:1], done=True))
+    await commit(nats_client, two, 0, RunResults(sequence=2, end=2, outcomes=outcomes, done=True))
+    assert await one.result(timeout=WAIT) == b"49"
+    assert [item async for item in two.results(timeout=WAIT)] == [(0, b"49"), (1, b"49")]
+
+
 async def test_results_of_many_elements_come_from_packs_and_from_sub_tasks(
     client: Client, nats_client: NatsClient, store: S3Store
 ) -> None:

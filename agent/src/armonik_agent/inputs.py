@@ -28,6 +28,7 @@ BATCH_BYTES = 16 * 1024 * 1024
 """Inputs of coming elements that are fetched in one go."""
 SPAN_BYTES = 4 * 1024 * 1024
 """Most bytes of one request that are held in memory; longer pieces are streamed to disk."""
+_EMPTY = ObjectRef(key="empty", length=0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class RunInputs:
                 else:
                     known[name] = ref
             if element.empty_payload:
-                known[element.payload_id] = ObjectRef(key="empty", length=0)
+                known[element.payload_id] = _EMPTY
             self._readers.update(known.keys())
             needs.append((element.index, known))
         self._batches = plan_batches(needs, BATCH_BYTES)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from armonik_sdk.api.const import MAX_RESULT_INLINE_BYTES
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import ManifestItem, RunMessage
 from armonik_sdk.api.names import child_name
-from armonik_sdk.api.records import ChildGroup, Outcome, Piece
+from armonik_sdk.api.records import ChildGroup, Outcome, OutcomeKind, Piece
 from armonik_sdk.dataplane.objects import ObjectStore
 
 PACKED_BYTES = 64 * 1024
@@ -27,11 +27,17 @@ PACKED_BYTES = 64 * 1024
 class Ended:
     """An element that has ended here and is not committed yet."""
 
-    outcome: Outcome
+    index: int
+    kind: OutcomeKind
+    attempts: int
+    seconds: float
+    reason: str = ""
+    message: str = ""
     outputs: dict[str, bytes | ObjectRef] = field(default_factory=dict)
     """By name; small ones as bytes, large ones uploaded already."""
     made: dict[str, bytes | ObjectRef] = field(default_factory=dict)
     """By result id."""
+    delegated: tuple[str, ...] = ()
     children: tuple[ChildGroup, ...] = ()
 
     @property
@@ -39,6 +45,20 @@ class Ended:
         """Bytes that are held in memory."""
         kept = (*self.outputs.values(), *self.made.values())
         return sum(len(data) for data in kept if isinstance(data, bytes))
+
+    def outcome(self, piece: Callable[[bytes | ObjectRef], Piece]) -> Outcome:
+        """What is journaled of it; `piece` says where the bytes of an output are."""
+        return Outcome(
+            index=self.index,
+            kind=self.kind,
+            attempts=self.attempts,
+            reason=self.reason,
+            message=self.message,
+            outputs={name: piece(data) for name, data in self.outputs.items()},
+            made={name: piece(data) for name, data in self.made.items()},
+            delegated=self.delegated,
+            seconds=self.seconds,
+        )
 
 
 async def collect(store: ObjectStore, prefix: str, execution: Execution) -> dict[str, bytes | ObjectRef]:
@@ -102,15 +122,7 @@ async def pack(store: ObjectStore, key: str, ended: list[Ended], room: int, sing
         body.extend(data)
         return Piece(object=place, offset=offset, length=len(data), sha256=digest)
 
-    outcomes = [
-        element.outcome.model_copy(
-            update={
-                "outputs": {name: piece(data) for name, data in element.outputs.items()},
-                "made": {name: piece(data) for name, data in element.made.items()},
-            }
-        )
-        for element in ended
-    ]
+    outcomes = [element.outcome(piece) for element in ended]
     if key in places:
         await store.put(key, bytes(body))
     children = tuple(child for element in ended for child in element.children)

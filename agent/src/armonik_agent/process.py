@@ -30,6 +30,7 @@ from armonik_sdk.dataplane.errors import QueueUnavailable
 from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.garbage import collect_seldom
 from armonik_sdk.logs import configure_logs
 
 log = logging.getLogger(__name__)
@@ -175,4 +176,5 @@ async def _main() -> None:
 
 def main() -> None:
     """Run until told to end."""
+    collect_seldom()
     uvloop.run(_main())  # a third less CPU time for each message than asyncio's own loop

@@ -22,7 +22,7 @@ from armonik_agent.worker import Call
 from armonik_agent.worker_api import Execution
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import Outcome, OutcomeKind
+from armonik_sdk.api.records import ChildGroup, OutcomeKind
 
 
 @dataclass
@@ -182,20 +182,25 @@ class RunWork(Work):
         """Keep what the element produced; the verdict, should its files have gone meanwhile."""
         element, prefix, site = execution.element, self._committer.prefix, self._site
         message, children = self._elements.message, execution.children
+        groups: tuple[ChildGroup, ...] = ()
         try:
             data = await site.patiently(lambda: collect(site.store, prefix, execution))
         except InputUnavailable as error:
             return Verdict(Ending.FINAL, str(error), reason=FailureReason.OUTPUT_MISSING)
-        groups = await site.patiently(
-            lambda: group_children(site.store, prefix, message, element.index, children)
-        )
+        if children:
+            groups = await site.patiently(
+                lambda: group_children(site.store, prefix, message, element.index, children)
+            )
         outputs, made = by_name(element, data)
-        outcome = Outcome(
+        ended = Ended(
             index=element.index,
             kind=OutcomeKind.COMPLETED,
             attempts=executions_of(self._committer.head, element.index) + 1,
             seconds=round(seconds, 6),
+            outputs=outputs,
+            made=made,
             delegated=tuple(sorted(execution.delegated.intersection(element.expected))),
+            children=groups,
         )
-        self._keep(element, Ended(outcome, outputs, made, groups))
+        self._keep(element, ended)
         return Verdict(Ending.COMPLETED)

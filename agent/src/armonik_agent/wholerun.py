@@ -27,7 +27,7 @@ from armonik_agent.verdict import Ending, Verdict
 from armonik_agent.work import FAILURES_HERE, Stop, Work
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.records import Outcome, OutcomeKind
+from armonik_sdk.api.records import ChildGroup, OutcomeKind
 
 log = logging.getLogger(__name__)
 
@@ -220,18 +220,22 @@ class WholeRun(Work):
                 return Verdict(Ending.FINAL, str(error), reason=FailureReason.OUTPUT_MISSING)
             folder.remove(file)
         named, made = by_name(element, data)
-        message = self._elements.message
-        children = await site.patiently(
-            lambda: group_children(site.store, prefix, message, element.index, told.items)
-        )
-        outcome = Outcome(
+        message, children = self._elements.message, tuple[ChildGroup, ...]()
+        if told.items:
+            children = await site.patiently(
+                lambda: group_children(site.store, prefix, message, element.index, told.items)
+            )
+        ended = Ended(
             index=element.index,
             kind=OutcomeKind.COMPLETED,
             attempts=executions_of(self._committer.head, element.index) + 1,
             seconds=seconds,
+            outputs=named,
+            made=made,
             delegated=tuple(sorted(told.handed_over)),
+            children=children,
         )
-        self._keep(element, Ended(outcome, named, made, children))
+        self._keep(element, ended)
         return Verdict(Ending.COMPLETED)
 
     async def _broken(self, text: str, code: grpc.StatusCode | None = None) -> None:

@@ -31,7 +31,7 @@ from armonik_agent.verdict import Verdict
 from armonik_agent.worker import WORKER_SECONDS
 from armonik_sdk.api.names import WORKER_DOWN, RunId, control_key
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import DesiredState, Outcome, Record
+from armonik_sdk.api.records import DesiredState, Record
 from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.topology import ACK_WAIT
 
@@ -338,7 +338,7 @@ class Work(ABC):
             self._site.metrics.ended(change.outcomes[0].kind)
 
     def _end(self, element: Element, verdict: Verdict, seconds: float) -> None:
-        outcome = Outcome(
+        ended = Ended(
             index=element.index,
             kind=verdict.kind,
             attempts=executions_of(self._committer.head, element.index) + 1,
@@ -346,12 +346,12 @@ class Work(ABC):
             message=shorten(verdict.text),
             seconds=round(seconds, 6),
         )
-        self._keep(element, Ended(outcome))
+        self._keep(element, ended)
 
     def _keep(self, element: Element, ended: Ended) -> None:
         self._buffer.keep(ended)
         self._inputs.done(element)
-        self._site.metrics.ended(ended.outcome.kind)
+        self._site.metrics.ended(ended.kind)
 
     def _in_order(self, indexes: Iterable[int]) -> list[int]:
         """As they shall be executed: what has failed and has to wait longest comes last."""

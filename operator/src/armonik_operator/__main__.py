@@ -14,6 +14,7 @@ from armonik_operator.controller import Controller
 from armonik_operator.errors import InvalidSetting
 from armonik_operator.handlers import make_registry
 from armonik_operator.settings import Settings
+from armonik_sdk.garbage import collect_seldom
 from armonik_sdk.logs import configure_logs
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ def main() -> int:
     # kopf tells of every event at INFO, its web server of every probe.
     for name in ("kopf", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    collect_seldom()
     return uvloop.run(serve(settings))  # a third less CPU time for each message than asyncio's own loop
 
 

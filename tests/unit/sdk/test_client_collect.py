@@ -45,5 +45,5 @@ def test_chunks_keep_the_order_and_the_bound(lengths: list[int], most: int) -> N
     parts = list(chunks(located, most))
     assert [entry for part in parts for entry in part] == located
     for part in parts:
-        sizes = [place.ref.length or 0 for _, place in part if isinstance(place, Found)]
+        sizes = [place.length for _, place in part if isinstance(place, Found)]
         assert sum(sizes) <= most or len(part) == 1

@@ -30,15 +30,14 @@ DONE = Outcome(index=3, kind=OutcomeKind.COMPLETED, outputs={"result": piece(b"n
 def test_an_implied_result_is_where_the_run_says() -> None:
     found = resolve("t.3.result", None, [run(DONE)])
     assert isinstance(found, Found)
-    assert (found.ref.key, found.ref.offset, found.ref.length) == ("ns/s/t/0/1-aa/pack", 40, 4)
-    assert found.data is None
+    assert isinstance(found.place, ObjectRef)
+    assert (found.place.key, found.place.offset, found.place.length) == ("ns/s/t/0/1-aa/pack", 40, 4)
 
 
 def test_small_results_ride_with_the_commit() -> None:
     outcome = Outcome(index=0, kind=OutcomeKind.COMPLETED, outputs={"result": piece(b"49", inline=b"49")})
     found = resolve("t.0.result", None, [run(outcome)])
-    assert isinstance(found, Found)
-    assert found.data == b"49"
+    assert found == Found(b"49")
 
 
 def test_riding_bytes_that_differ_from_their_checksum_are_refused() -> None:
@@ -59,7 +58,8 @@ def test_a_result_handed_to_a_sub_task_is_undecided_until_that_ends() -> None:
     child = ResultEntry(state=ResultState.COMPLETED, ref=ObjectRef(key="child", offset=0, length=1))
     found = resolve("t.0.result", child, [run(outcome)])
     assert isinstance(found, Found)
-    assert found.ref.key == "child"
+    assert isinstance(found.place, ObjectRef)
+    assert found.place.key == "child"
 
 
 def test_an_element_that_failed_raises_its_own_error() -> None:

@@ -36,6 +36,8 @@ FIRST_LOOK_SECONDS: Final = 0.1
 
 Short at first: what was published while the subscription was made is told to nobody.
 """
+FRESH_LOOK_SECONDS: Final = 0.25
+"""The same for what was made so short a time ago that it can hardly be there: no look comes before."""
 MOST_LOOK_SECONDS: Final = 16.0
 ASK_SECONDS: Final = 1.0
 """A wait that trusts so long asks the apiserver as well whether the Task has ended."""
@@ -73,6 +75,11 @@ class Patience:
     """How long to trust in being told."""
 
     seconds: float = FIRST_LOOK_SECONDS
+
+    @classmethod
+    def of(cls, *, fresh: bool) -> "Patience":
+        """At first."""
+        return cls(FRESH_LOOK_SECONDS if fresh else FIRST_LOOK_SECONDS)
 
     @property
     def asks(self) -> bool:
@@ -116,11 +123,17 @@ class Tally:
 class Looking:
     """Waits for news of the Task's runs, and looks itself when there are none."""
 
-    def __init__(self, link: Link, wanted: Wanted, owner: Owner, news: News, deadline: Deadline) -> None:
+    def __init__(
+        self, link: Link, wanted: Wanted, owner: Owner, news: News, deadline: Deadline, *, fresh: bool
+    ) -> None:
         self._link, self._wanted, self._owner = link, wanted, owner
         self._news, self._deadline = news, deadline
-        self._patience = Patience()
+        self._fresh, self._patience = fresh, Patience.of(fresh=fresh)
         self._finished = False
+
+    async def first(self) -> Changed:
+        """Runs that have an entry; none, unseen, of a Task submitted a moment ago."""
+        return {} if self._fresh else await self.all()
 
     async def all(self) -> Changed:
         """All runs that have an entry."""
@@ -155,16 +168,18 @@ class Looking:
 
 
 async def collect(
-    link: Link, wanted: Wanted, owner: Owner, order: Order, deadline: Deadline
+    link: Link, wanted: Wanted, owner: Owner, order: Order, deadline: Deadline, *, fresh: bool = False
 ) -> AsyncIterator[Item]:
     """The output of every element, once.
+
+    `fresh` says that the Task was submitted a moment ago: then its results are not looked for at once.
 
     Raises:
         ResultAborted: an element ended without it.
         WaitTimeout: the time is over.
     """
     async with link.news(f"{wanted.prefix}*") as news:
-        looking = Looking(link, wanted, owner, news, deadline)
+        looking = Looking(link, wanted, owner, news, deadline, fresh=fresh)
         found = _by_index(looking, wanted) if order == "index" else _by_completion(looking, wanted)
         late: list[int] = []
         async for located in found:
@@ -185,7 +200,7 @@ async def collect(
 
 async def _by_completion(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Located]]:
     tally = Tally(wanted.total)
-    waiting = await looking.all()
+    waiting = await looking.first()
     while tally.left:
         if not waiting:
             waiting = tally.unfinished(await looking.changed(tally.missing))
@@ -204,7 +219,7 @@ async def _by_index(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Loca
     Its end is believed when it is done, not before: it may give its tail away until then.
     """
     start, index = 0, 0
-    known = await looking.all()
+    known = await looking.first()
     while index < wanted.total:
         if start not in known:
             known |= await looking.changed(index)
@@ -254,7 +269,7 @@ def chunks(located: Iterable[Located], most: int = CHUNK_BYTES) -> Iterator[list
     part: list[Located] = []
     size = 0
     for index, place in located:
-        length = (place.ref.length or 0) if isinstance(place, Found) else 0
+        length = place.length if isinstance(place, Found) else 0
         if part and size + length > most:
             yield part
             part, size = [], 0
@@ -265,9 +280,9 @@ def chunks(located: Iterable[Located], most: int = CHUNK_BYTES) -> Iterator[list
 
 
 async def _read(link: Link, chunk: Iterable[Located]) -> dict[int, bytes]:
-    places = [(index, place) for index, place in chunk if isinstance(place, Found)]
-    reads = plan_reads((index, place.ref) for index, place in places if place.data is None)
-    data = {index: place.data for index, place in places if place.data is not None}
+    places = [(index, found.place) for index, found in chunk if isinstance(found, Found)]
+    data = {index: place for index, place in places if isinstance(place, bytes)}
+    reads = plan_reads((index, place) for index, place in places if not isinstance(place, bytes))
     for read, got in zip(reads, await asyncio.gather(*(link.get(r.span) for r in reads)), strict=True):
         data |= read.split(got)
     return data

@@ -1,7 +1,9 @@
 """Handles: what a caller holds of a Session, a Task, a Partition, a result."""
 
 import logging
+import math
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from armonik_sdk.api.const import DEFAULT_OUTPUT, ConditionType
@@ -23,7 +25,7 @@ from armonik_sdk.api.kinds import (
 from armonik_sdk.api.kinds.status import Status
 from armonik_sdk.api.names import result_id
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.client.collect import Order, Owner, Wanted, collect
+from armonik_sdk.client.collect import FRESH_LOOK_SECONDS, Order, Owner, Wanted, collect
 from armonik_sdk.client.connection import Connection
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import AlreadyExists, ResultAborted
@@ -143,8 +145,9 @@ class SessionHandle(Handle[Session]):
             link = await self._connection.link()
             for key, data in planned.uploads:
                 await link.put(key, data)
+        sent = time.monotonic()
         made = await self._connection.kube.create(TASKS, self.namespace, planned.task.to_object())
-        return TaskHandle(self._connection, Task.from_object(made), session_uid=self.uid)
+        return TaskHandle(self._connection, Task.from_object(made), session_uid=self.uid, sent=sent)
 
     async def create_results(
         self, names: Sequence[str] = ("",), *, manual_deletion: bool = False
@@ -183,8 +186,11 @@ class TaskHandle(Handle[Task]):
     _kind = TASKS
     _model = Task
 
-    def __init__(self, connection: Connection, resource: Task, session_uid: str = "") -> None:
+    def __init__(
+        self, connection: Connection, resource: Task, session_uid: str = "", sent: float = -math.inf
+    ) -> None:
         super().__init__(connection, resource)
+        self._sent = sent
         self.total = resource.spec.total
         """Number of elements."""
         self._session = session_uid or (resource.status.session_uid if resource.status else "")
@@ -261,12 +267,17 @@ class TaskHandle(Handle[Task]):
             return await self.result(output, index=index, timeout=deadline.rest())
 
         owner = Owner(self.finished, self.aborted, handed)
-        async for item in collect(link, wanted, owner, order, deadline):
+        async for item in collect(link, wanted, owner, order, deadline, fresh=self.fresh):
             yield item
 
     async def finished(self) -> bool:
         """Whether every element has ended."""
         return _holds(await self.status(), ConditionType.FINISHED)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was submitted from here a moment ago, so that its results can hardly be there."""
+        return time.monotonic() - self._sent < FRESH_LOOK_SECONDS
 
     async def runs_prefix(self) -> str:
         """Of the keys of its runs in RESULTS; what follows is the index of a run's first element."""

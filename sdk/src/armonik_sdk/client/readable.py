@@ -84,10 +84,8 @@ class Readable(ABC):
             ResultAborted, ResultDeleted, WaitTimeout: as `wait`.
             ResultDamaged: the bytes are missing or altered.
         """
-        found = await self.wait(timeout)
-        if found.data is not None:
-            return found.data
-        return await (await self._connection.link()).get(found.ref)
+        place = (await self.wait(timeout)).place
+        return place if isinstance(place, bytes) else await (await self._connection.link()).get(place)
 
     async def chunks(self, timeout: float | None = None, *, size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
         """Wait for it and return its bytes in pieces, of which one is in memory at a time.
@@ -101,10 +99,9 @@ class Readable(ABC):
         Raises:
             as `result`.
         """
-        found = await self.wait(timeout)
-        ref, link = found.ref, await self._connection.link()
-        if found.data is not None:
-            yield found.data
+        ref, link = (await self.wait(timeout)).place, await self._connection.link()
+        if isinstance(ref, bytes):
+            yield ref
             return
         digest, length, at = hashlib.sha256(), ref.length or 0, 0
         while at < length:

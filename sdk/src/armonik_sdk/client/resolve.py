@@ -9,7 +9,7 @@ from typing import Final
 
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.names import split_result_id
-from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults, carried
+from armonik_sdk.api.records import Outcome, OutcomeKind, ResultEntry, ResultState, RunResults, carried
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
 from armonik_sdk.dataplane.spans import GAP_BYTES, cut, plan_spans
 
@@ -19,10 +19,15 @@ READ_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Found:
-    """A completed result: its bytes if they rode along, else where they are."""
+    """A completed result."""
 
-    ref: ObjectRef
-    data: bytes | None = None
+    place: ObjectRef | bytes
+    """Where its bytes are; they themselves if they rode along."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of it."""
+        return len(self.place) if isinstance(self.place, bytes) else self.place.length or 0
 
 
 class Undecided(Enum):
@@ -45,7 +50,8 @@ def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) 
     if entry is not None:
         match entry.state:
             case ResultState.COMPLETED if entry.ref is not None:
-                return Found(entry.ref, carried(entry.ref))
+                data = carried(entry.ref)
+                return Found(entry.ref if data is None else data)
             case ResultState.ABORTED:
                 raise ResultAborted(result, entry.reason or "Aborted")
             case ResultState.DELETED:
@@ -70,7 +76,7 @@ def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> F
     """
     piece = outcome.outputs.get(output)
     if piece is not None and outcome.kind is OutcomeKind.COMPLETED:
-        return Found(run.ref(piece), _riding(result, piece))
+        return Found(run.ref(piece) if piece.inline is None else _riding(result, piece.inline, piece.sha256))
     if outcome.kind is OutcomeKind.COMPLETED and result in outcome.delegated:
         return Undecided.HANDED
     if outcome.kind is OutcomeKind.COMPLETED:
@@ -78,11 +84,9 @@ def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> F
     raise ResultAborted(result, outcome.reason or str(outcome.kind), outcome.message)
 
 
-def _riding(result: str, piece: Piece) -> bytes | None:
-    if piece.inline is None:
-        return None
-    data = base64.b64decode(piece.inline)
-    check(result, data, piece.sha256)
+def _riding(result: str, inline: str, sha256: str) -> bytes:
+    data = base64.b64decode(inline)
+    check(result, data, sha256)
     return data
 
 

@@ -75,9 +75,10 @@ class ResultHandle(Readable):
         task = self._task
         link = await self._connection.link()
         prefix, own = await self._keys()
-        patience, finished = Patience(), False
+        fresh = task.fresh
+        patience, finished = Patience.of(fresh=fresh), False
         async with link.news(f"{prefix}*", own) as news:
-            found = await self._look()
+            found = Undecided.AWAITED if fresh else await self._look()
             while not isinstance(found, Found):
                 if finished and found is Undecided.AWAITED:
                     raise await task.aborted(self.id)
