@@ -308,11 +308,11 @@ class Pipeline:
         return Judged(head, decision.action, decision.delay, lost[1] if is_lost else Cause.FRESH, at)
 
     async def _ack(self, message: Msg) -> None:
-        """Acknowledge; a lost one only costs another delivery, which the head answers (protocol rule 4)."""
+        """Acknowledge, unconfirmed: a lost one costs another delivery, which the head answers (rule 4)."""
         try:
-            await message.ack_sync()
+            await message.ack()
         except (nats.errors.Error, OSError) as error:
-            log.info("acknowledgement of %s not confirmed: %s", message.subject, error)
+            log.info("acknowledgement of %s not sent: %s", message.subject, error)
 
     async def _nak(self, message: Msg, delay: float) -> None:
         with contextlib.suppress(nats.errors.MsgAlreadyAckdError):
