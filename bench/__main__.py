@@ -17,10 +17,10 @@ from bench.run import Local, Run, Subject
 from bench.systems.armonik import NAME, ArmoniK, OwnWorker, versions
 from bench.systems.job import IndexedJob
 from bench.systems.limits import LIMITS, Bare
-from bench.workloads import FULL, LARGE, SMOKE, Workload
+from bench.workloads import FULL, SMOKE, Workload
 
 REPETITIONS = 5
-MINUTES = 58.0
+MINUTES = 75.0
 
 
 async def bench(arguments: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ class _Ours:
 def _workloads(arguments: argparse.Namespace) -> tuple[Workload, ...]:
     if arguments.smoke:
         return (*SMOKE, *(limit.short() for limit in LIMITS))
-    return (*FULL, *(LARGE if arguments.large else ()), *LIMITS)
+    return (*FULL, *LIMITS)
 
 
 def _wanted(name: str, words: list[str] | None) -> bool:
@@ -81,7 +81,6 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small: whether it works, not how fast")
-    parser.add_argument("--large", action="store_true", help="100,000 elements as well")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument(
         "--minutes", type=float, default=MINUTES, help="begin no repetition that would end later"

@@ -346,8 +346,8 @@ FULL: tuple[Workload, ...] = (
     Collect("collecting 10,000 results", 10_000),
     UnderLoad("single task, all workers busy", 25),
     Tree("tree, 10,000 tasks over 100 levels", 10_000, most=1),
+    Batch("no-op, 100,000 elements", 100_000, most=1),
 )
-LARGE: tuple[Workload, ...] = (Batch("no-op, 100,000 elements", 100_000),)
 SMOKE: tuple[Workload, ...] = (
     Latency("single task, one at a time", 10, few=1),
     Rate("single tasks, 16 in flight", 48),

@@ -16,7 +16,7 @@ from bench.workloads import Workload
 
 ROOT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 180.0
-PATIENCE_SECONDS: Final = 400.0
+PATIENCE_SECONDS: Final = 900.0
 """For one repetition of one workload."""
 STOP_SECONDS: Final = 60.0
 

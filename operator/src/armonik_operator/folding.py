@@ -35,7 +35,7 @@ _SHORT_REPLY = 9
 _TIME_TOKEN = 7
 IDLE = 30.0
 """Seconds after which the server forgets a consumer that nobody pulls from."""
-QUIET = 0.25
+QUIET = 1.0
 """Seconds for which records that nothing waits for are left lying: a short Task is then worked on once."""
 
 

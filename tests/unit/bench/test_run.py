@@ -19,7 +19,6 @@ from bench.systems.job import IndexedJob, manifest
 from bench.systems.limits import CALL, LIMITS, Bare
 from bench.workloads import (
     FULL,
-    LARGE,
     SMOKE,
     Batch,
     System,
@@ -215,7 +214,7 @@ def test_slow_systems_get_few_elements_or_none() -> None:
     assert "no-op, 10,000 elements" not in taken
     assert not any(job.takes(limit) for limit in LIMITS)
     assert not any(Remote(PEERS[0], 2).takes(limit) for limit in LIMITS)
-    assert not any(bare.takes(w) for w in (*FULL, *LARGE, *SMOKE))
+    assert not any(bare.takes(w) for w in (*FULL, *SMOKE))
     assert CALL.short().name == CALL.name
 
 
@@ -253,6 +252,6 @@ def test_every_peer_is_pinned_and_written() -> None:
 
 
 def test_workloads_can_be_told_apart() -> None:
-    names = [w.name for w in (*FULL, *LARGE, *LIMITS)]
+    names = [w.name for w in (*FULL, *LIMITS)]
     assert len(names) == len(set(names))
     assert json.dumps(names)
