@@ -82,7 +82,7 @@ test-e2e: install ## Tests on the real cluster, with the chart installed
 	run "e2e and alone"
 
 .PHONY: bench
-bench: install ## How fast it is, beside its peers, on the real cluster: table, bench/out (up to an hour)
+bench: install ## How fast it is, beside its peers, on the real cluster: table, bench/out (up to 80 minutes)
 	@$(REACH)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
