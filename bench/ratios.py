@@ -8,6 +8,7 @@ from bench.report import Sample
 # (workload of ours, or how its name begins; limit). What an element or a task needs at least one of.
 RATIOS: Final = (
     ("no-op, 10,000 elements", "gRPC round trip over a unix socket"),
+    ("single tasks, 16 in flight", "bare steps of a single task"),
     ("single tasks, 16 in flight", "apiserver create"),
     ("single tasks, 16 in flight", "apiserver patch"),
     ("single tasks, 16 in flight", "JetStream publish, 200 B"),

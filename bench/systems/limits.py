@@ -67,7 +67,12 @@ GET = Limit("S3 get, 200 B", 800)
 CALL = Limit("gRPC round trip over a unix socket", 1_500, unit="calls/s")
 CREATE = Limit("apiserver create", 300)
 PATCH = Limit("apiserver patch", 300)
-LIMITS: Final = (PUBLISH, FETCH, PUT, GET, CALL, CREATE, PATCH)
+STEPS = Limit("bare steps of a single task", 200, unit="tasks/s")
+LIMITS: Final = (PUBLISH, FETCH, PUT, GET, CALL, CREATE, PATCH, STEPS)
+WRITES: Final = 6
+"""Messages of a single Task that are on disk before it goes on: inventory, queue, outcome, three records."""
+CALLS: Final = 2
+"""Of a worker and its agent: `Process`, `NotifyResultData`."""
 
 
 class Bare:
@@ -88,6 +93,7 @@ class Bare:
             CALL.name: self._call,
             CREATE.name: self._create,
             PATCH.name: self._patch,
+            STEPS.name: self._steps,
         }
 
     async def start(self) -> None:
@@ -185,6 +191,26 @@ class Bare:
             return await _at_once(count, patch)
         finally:
             await self._forget()
+
+    async def _steps(self, count: int) -> float:
+        """What each single Task cannot do without, done by one process that does nothing else."""
+        names = [f"bench-{secrets.token_hex(8)}" for _ in range(count)]
+        async with _stream(self._url) as (js, stream), grpc.aio.insecure_channel(self._socket) as channel:
+            call: Any = channel.unary_unary("/bench/Echo")
+
+            async def steps(number: int) -> None:
+                await self._kube.create(CONFIG_MAPS, NAMESPACE, _small(names[number]))
+                for _ in range(WRITES):
+                    await js.publish(stream, SMALL)
+                for _ in range(CALLS):
+                    await call(SMALL)
+                body = {"data": {"number": str(number)}}
+                await self._kube.patch(CONFIG_MAPS, NAMESPACE, names[number], body)
+
+            try:
+                return await _at_once(count, steps)
+            finally:
+                await self._forget()
 
     async def _forget(self) -> None:
         await kubectl("delete", "configmaps", "--selector", "bench=limit")
