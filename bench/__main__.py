@@ -36,7 +36,7 @@ async def bench(arguments: argparse.Namespace) -> int:
     subjects += [Local(IndexedJob(arguments.workers)), Bare()]
     run = Run(
         [subject for subject in subjects if _wanted(subject.name, arguments.system)],
-        [workload for workload in _workloads(arguments) if _wanted(workload.name, arguments.only)],
+        [w for w in _workloads(arguments) if _wanted(w.name, arguments.only, arguments.without)],
         60 * arguments.minutes,
     )
     about = environment(versions()) | {"workers": arguments.workers, "smoke": arguments.smoke}
@@ -73,8 +73,11 @@ def _workloads(arguments: argparse.Namespace) -> tuple[Workload, ...]:
     return (*FULL, *LIMITS)
 
 
-def _wanted(name: str, words: list[str] | None) -> bool:
-    return not words or any(word.lower() in name.lower() for word in words)
+def _wanted(name: str, words: list[str] | None, unwanted: list[str] | None = None) -> bool:
+    def named(by: list[str]) -> bool:
+        return any(word.lower() in name.lower() for word in by)
+
+    return (not words or named(words)) and not named(unwanted or [])
 
 
 def main() -> int:
@@ -87,6 +90,7 @@ def main() -> int:
     )
     parser.add_argument("--workers", type=int, default=2, help="of every system")
     parser.add_argument("--only", action="append", help="workloads whose names contain this; may be repeated")
+    parser.add_argument("--without", action="append", help="the same for workloads that are left out")
     parser.add_argument("--system", action="append", help="the same for systems")
     logging.basicConfig(level=logging.WARNING)
     return asyncio.run(bench(parser.parse_args()))
