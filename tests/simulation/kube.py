@@ -13,7 +13,7 @@ from simulation.process import CURRENT, OUTSIDE
 
 Object = dict[str, Any]
 Objects = list[Object]
-_WATCHED = ("sessions", "tasks", "partitions", "pods")
+WATCHED = ("sessions", "tasks", "partitions", "pods")
 
 
 class SimulatedKube:
@@ -31,7 +31,7 @@ class SimulatedKube:
 
     def watched(self) -> list[tuple[str, Object]]:
         """What a watch lists first."""
-        return [(key[0], copy.deepcopy(obj)) for key, obj in self.objects.items() if key[0] in _WATCHED]
+        return [(key[0], copy.deepcopy(obj)) for key, obj in self.objects.items() if key[0] in WATCHED]
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """Read one object."""
@@ -156,7 +156,7 @@ class SimulatedKube:
         self._tell(key[0], event, obj)
 
     def _tell(self, plural: str, event: str, obj: Object) -> None:
-        if plural in _WATCHED:
+        if plural in WATCHED:
             for listener in list(self.listeners):
                 listener(plural, event, copy.deepcopy(obj))
 

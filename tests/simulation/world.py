@@ -28,7 +28,7 @@ from armonik_sdk.api.const import GROUP_VERSION, SESSION_FINALIZER
 from armonik_sdk.dataplane.connect import Credentials
 from simulation import process as processes
 from simulation.client import ResultClient
-from simulation.kube import Object, SimulatedKube
+from simulation.kube import WATCHED, Object, SimulatedKube
 from simulation.link import Link, SimulatedTransport
 from simulation.loop import VirtualLoop, virtual_clocks
 from simulation.process import CURRENT, OUTSIDE, Process
@@ -38,6 +38,8 @@ from simulation.store import SimulatedStore
 from simulation.worker import SERVICES, SimulatedAgentService, SimulatedWorker
 
 NAMESPACE = "team"
+LATE_SECONDS = 40.0
+"""Longest time, by chance, until a watch of an operator that starts again tells of anything."""
 T = TypeVar("T")
 _CREDENTIALS = Credentials(
     nats_url="nats://simulation:4222",
@@ -88,6 +90,8 @@ class World:
         """What operators ended with."""
         self._client: ResultClient | None = None
         self._client_process: Process | None = None
+        self.late: dict[str, float] = {}
+        """Seconds until the watch of a kind tells an operator that starts of anything; by chance if unset."""
         self._starts = 0
         self._pod_count = pods
         self._patches = contextlib.ExitStack()
@@ -173,7 +177,7 @@ class World:
         self.operator = self._start(f"operator-{self._starts}", self._operate(f"operator-{self._starts}"))
 
     async def _operate(self, holder: str) -> None:
-        process = CURRENT.get()
+        process, starts = CURRENT.get(), self._starts
         settings = OperatorSettings(
             namespace="armonik",
             nats_url="nats://simulation:4222",
@@ -181,24 +185,28 @@ class World:
             agent_image="agent",
             manage_crds=False,
         )
-        events: asyncio.Queue[tuple[str, str | None, Object]] = asyncio.Queue()
-        self.kube.listeners.append(lambda *event: events.put_nowait(event))
+        events = {plural: asyncio.Queue[tuple[str | None, Object]]() for plural in WATCHED}
+        self.kube.listeners.append(lambda plural, *event: events[plural].put_nowait(event))
         for plural, obj in self.kube.watched():
-            events.put_nowait((plural, None, obj))
+            events[plural].put_nowait((None, obj))
         controller = Controller(settings, holder)
 
-        async def watch() -> None:
+        async def watch(plural: str) -> None:
+            """Each kind is watched by itself, and none waits for another, or for the operator's start."""
+            late = self.chance.choice((0.0, 0.0, 0.0, self.chance.uniform(0, LATE_SECONDS) * (starts > 1)))
+            await asyncio.sleep(self.late.get(plural, late))
             while True:
-                event = await events.get()
+                event = await events[plural].get()
                 await asyncio.sleep(self.chance.uniform(0, 0.02))
                 await process.turn()
-                controller.on_event(*event)
+                controller.on_event(plural, *event)
 
-        watching = asyncio.create_task(watch())
+        watching = [asyncio.create_task(watch(plural)) for plural in WATCHED]
         try:
             await controller.run()
         finally:
-            watching.cancel()
+            for task in watching:
+                task.cancel()
 
     async def _connect_kube(self, *_: object) -> SimulatedKube:
         return self.kube

@@ -32,6 +32,7 @@ from armonik_operator.sessions import SessionWorker
 from armonik_operator.settings import Settings
 from armonik_operator.state import Gone, Key, Named, Servers, State
 from armonik_operator.tasks import TaskWorker
+from armonik_operator.watched import Watched
 from armonik_operator.workqueue import WorkQueue
 from armonik_sdk.api.const import PARTITION_LABEL
 from armonik_sdk.api.errors import InvalidManifest
@@ -67,6 +68,7 @@ class Controller:
         self._state = State(settings, Loads(time.monotonic, self._load_changed), self._sums_changed)
         self._missing: dict[str, float] = {}
         self._sweep_now = asyncio.Event()
+        self._watched = Watched()
         self._handlers: dict[str, Any] = {}
         self._outage: Outage
 
@@ -78,6 +80,7 @@ class Controller:
 
     def on_event(self, plural: str, type_: str | None, obj: dict[str, Any]) -> None:
         """Take in what the apiserver tells about an object."""
+        self._watched.note(obj["metadata"]["uid"], deleted=type_ == "DELETED")
         try:
             self._on_event(plural, type_ == "DELETED", obj)
         except InvalidManifest as error:
@@ -213,6 +216,7 @@ class Controller:
             async with asyncio.TaskGroup() as group:
                 group.create_task(fold_loop.run(int(info.state.last_seq)))
                 await fold_loop.caught_up.wait()
+                await self._watched.all(kube, self._settings.spaces)
                 log.info("the journal is replayed up to %d; working", info.state.last_seq)
                 self._believe_statuses(fold_loop.read)
                 group.create_task(self._queue.run())
