@@ -7,7 +7,7 @@ be made, and a closed Session would be over whose Tasks are not known.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from armonik_operator.adapters.kube import PARTITIONS, SESSIONS, TASKS, Kube
@@ -34,7 +34,7 @@ class Watched:
         else:
             self._told.add(uid)
 
-    async def all(self, kube: Kube, spaces: Iterable[str | None]) -> None:
+    async def all(self, kube: Kube, spaces: Collection[str | None]) -> None:
         """Wait until it has told of all Sessions, Partitions and Tasks; at once, if it had before."""
         delay = _MIN_DELAY
         while self._told is not None:
@@ -51,6 +51,6 @@ class Watched:
             delay = min(_MAX_DELAY, 2 * delay)
 
 
-async def _uids(kube: Kube, spaces: Iterable[str | None]) -> set[str]:
+async def _uids(kube: Kube, spaces: Collection[str | None]) -> set[str]:
     places = [(kind, space) for kind in (SESSIONS, PARTITIONS, TASKS) for space in spaces]
     return {obj["metadata"]["uid"] for kind, space in places for obj in await kube.list(kind, space)}
