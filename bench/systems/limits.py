@@ -172,23 +172,16 @@ class Bare:
     async def _create(self, count: int) -> float:
         names = [f"bench-{secrets.token_hex(8)}" for _ in range(count)]
         try:
-            return await _at_once(
-                count, lambda n: self._kube.create(CONFIG_MAPS, NAMESPACE, _small(names[n]))
-            )
+            return await _at_once(count, lambda n: self._make(names[n]))
         finally:
             await self._forget()
 
     async def _patch(self, count: int) -> float:
         names = [f"bench-{secrets.token_hex(8)}" for _ in range(IN_FLIGHT)]
         for name in names:
-            await self._kube.create(CONFIG_MAPS, NAMESPACE, _small(name))
-
-        def patch(number: int) -> Awaitable[object]:
-            body = {"data": {"number": str(number)}}
-            return self._kube.patch(CONFIG_MAPS, NAMESPACE, names[number % IN_FLIGHT], body)
-
+            await self._make(name)
         try:
-            return await _at_once(count, patch)
+            return await _at_once(count, lambda n: self._change(names[n % IN_FLIGHT], n))
         finally:
             await self._forget()
 
@@ -199,18 +192,23 @@ class Bare:
             call: Any = channel.unary_unary("/bench/Echo")
 
             async def steps(number: int) -> None:
-                await self._kube.create(CONFIG_MAPS, NAMESPACE, _small(names[number]))
+                await self._make(names[number])
                 for _ in range(WRITES):
                     await js.publish(stream, SMALL)
                 for _ in range(CALLS):
                     await call(SMALL)
-                body = {"data": {"number": str(number)}}
-                await self._kube.patch(CONFIG_MAPS, NAMESPACE, names[number], body)
+                await self._change(names[number], number)
 
             try:
                 return await _at_once(count, steps)
             finally:
                 await self._forget()
+
+    async def _make(self, name: str) -> None:
+        await self._kube.create(CONFIG_MAPS, NAMESPACE, _small(name))
+
+    async def _change(self, name: str, number: int) -> None:
+        await self._kube.patch(CONFIG_MAPS, NAMESPACE, name, {"data": {"number": str(number)}})
 
     async def _forget(self) -> None:
         await kubectl("delete", "configmaps", "--selector", "bench=limit")

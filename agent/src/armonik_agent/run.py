@@ -13,16 +13,15 @@ import grpc.aio
 
 from armonik_agent.elements import Element
 from armonik_agent.errors import InputUnavailable
-from armonik_agent.outputs import Ended, by_name, collect, group_children
+from armonik_agent.outputs import collect
 from armonik_agent.slots import Pace
-from armonik_agent.transitions import Change, asked_to_cancel, executions_of, progressed
+from armonik_agent.transitions import Change, asked_to_cancel, progressed
 from armonik_agent.verdict import Ending, Verdict, of_failure, of_reply
 from armonik_agent.work import Stop, Work
 from armonik_agent.worker import Call
 from armonik_agent.worker_api import Execution
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import ChildGroup, OutcomeKind
 
 
 @dataclass
@@ -181,26 +180,9 @@ class RunWork(Work):
     async def _complete(self, execution: Execution, seconds: float) -> Verdict:
         """Keep what the element produced; the verdict, should its files have gone meanwhile."""
         element, prefix, site = execution.element, self._committer.prefix, self._site
-        message, children = self._elements.message, execution.children
-        groups: tuple[ChildGroup, ...] = ()
         try:
             data = await site.patiently(lambda: collect(site.store, prefix, execution))
         except InputUnavailable as error:
             return Verdict(Ending.FINAL, str(error), reason=FailureReason.OUTPUT_MISSING)
-        if children:
-            groups = await site.patiently(
-                lambda: group_children(site.store, prefix, message, element.index, children)
-            )
-        outputs, made = by_name(element, data)
-        ended = Ended(
-            index=element.index,
-            kind=OutcomeKind.COMPLETED,
-            attempts=executions_of(self._committer.head, element.index) + 1,
-            seconds=round(seconds, 6),
-            outputs=outputs,
-            made=made,
-            delegated=tuple(sorted(execution.delegated.intersection(element.expected))),
-            children=groups,
-        )
-        self._keep(element, ended)
-        return Verdict(Ending.COMPLETED)
+        delegated = execution.delegated.intersection(element.expected)
+        return await self._succeed(element, data, execution.children, delegated, round(seconds, 6))

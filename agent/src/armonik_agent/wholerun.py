@@ -18,16 +18,16 @@ import grpc.aio
 from armonik_agent import subtasks
 from armonik_agent.elements import Element
 from armonik_agent.errors import InputUnavailable
-from armonik_agent.outputs import Ended, by_name, group_children, keep
+from armonik_agent.outputs import keep
 from armonik_agent.runcalls import RunCall
 from armonik_agent.sharing import LEAST_AHEAD, ahead
 from armonik_agent.slots import Pace
-from armonik_agent.transitions import Change, asked_to_cancel, executions_of, progressed
+from armonik_agent.transitions import Change, asked_to_cancel, progressed
 from armonik_agent.verdict import Ending, Verdict
 from armonik_agent.work import FAILURES_HERE, Stop, Work
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.records import ChildGroup, OutcomeKind
+from armonik_sdk.api.records import OutcomeKind
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,8 @@ class WholeRun(Work):
         return list(self._flying)[1:] if self._call is not None else []
 
     async def _recall(self) -> None:
+        if not self._recallable:
+            return
         self._asked_back = frozenset(self._behind)
         await self._tell({"skip": sorted(self._asked_back)})
 
@@ -219,24 +221,7 @@ class WholeRun(Work):
             except InputUnavailable as error:
                 return Verdict(Ending.FINAL, str(error), reason=FailureReason.OUTPUT_MISSING)
             folder.remove(file)
-        named, made = by_name(element, data)
-        message, children = self._elements.message, tuple[ChildGroup, ...]()
-        if told.items:
-            children = await site.patiently(
-                lambda: group_children(site.store, prefix, message, element.index, told.items)
-            )
-        ended = Ended(
-            index=element.index,
-            kind=OutcomeKind.COMPLETED,
-            attempts=executions_of(self._committer.head, element.index) + 1,
-            seconds=seconds,
-            outputs=named,
-            made=made,
-            delegated=tuple(sorted(told.handed_over)),
-            children=children,
-        )
-        self._keep(element, ended)
-        return Verdict(Ending.COMPLETED)
+        return await self._succeed(element, data, told.items, told.handed_over, seconds)
 
     async def _broken(self, text: str, code: grpc.StatusCode | None = None) -> None:
         """The call has failed: the worker is gone, or does not keep to what was agreed.

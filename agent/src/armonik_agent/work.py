@@ -4,7 +4,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from enum import Enum
 
 from armonik_agent.buffer import Buffer
@@ -15,7 +15,7 @@ from armonik_agent.errors import Fenced
 from armonik_agent.folder import Folder
 from armonik_agent.inputs import RunInputs
 from armonik_agent.lease import Renewal
-from armonik_agent.outputs import Ended
+from armonik_agent.outputs import Ended, by_name, group_children
 from armonik_agent.sharing import LONG_SECONDS, RUN_SECONDS, kept, tail
 from armonik_agent.site import Site
 from armonik_agent.slots import Pace, either
@@ -27,11 +27,13 @@ from armonik_agent.transitions import (
     released,
     shorten,
 )
-from armonik_agent.verdict import Verdict
+from armonik_agent.verdict import Ending, Verdict
 from armonik_agent.worker import WORKER_SECONDS
+from armonik_sdk.api.kinds import ObjectRef
+from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.names import WORKER_DOWN, RunId, control_key
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import DesiredState, Record
+from armonik_sdk.api.records import ChildGroup, DesiredState, OutcomeKind, Record
 from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
 from armonik_sdk.dataplane.topology import ACK_WAIT
 
@@ -286,9 +288,8 @@ class Work(ABC):
         """Whether the worker was given elements that it may not have begun, beside the next one."""
         return False
 
-    async def _recall(self) -> None:
-        """Have it give them back; not asked for while there are none."""
-        raise NotImplementedError  # who gives the worker so many takes them back
+    async def _recall(self) -> None:  # noqa: B027 - most have none
+        """Have it give back what is `_recallable`; nothing, where never anything is."""
 
     def _needs_results(self, index: int) -> bool:
         element = self._elements.of(index)
@@ -302,7 +303,7 @@ class Work(ABC):
         if not site.connection.present.is_set() or not site.journal.atomic:
             return
         idle = await site.idle()
-        if not self._left and idle and self._recallable:
+        if not self._left and idle:
             await self._recall()  # what comes back is given away at the next look
         left = list(self._left)
         at = tail(self._committer.head, left, kept(len(left), pace.each, pace.until_free, idle))
@@ -336,6 +337,35 @@ class Work(ABC):
         else:
             self._inputs.done(element)
             self._site.metrics.ended(change.outcomes[0].kind)
+
+    async def _succeed(
+        self,
+        element: Element,
+        data: dict[str, bytes | ObjectRef],
+        items: Sequence[ManifestItem],
+        delegated: Iterable[str],
+        seconds: float,
+    ) -> Verdict:
+        """Keep what an element produced, by result id, and the sub-tasks that it submitted."""
+        site, prefix, message = self._site, self._committer.prefix, self._elements.message
+        children: tuple[ChildGroup, ...] = ()
+        if items:
+            children = await site.patiently(
+                lambda: group_children(site.store, prefix, message, element.index, items)
+            )
+        outputs, made = by_name(element, data)
+        ended = Ended(
+            index=element.index,
+            kind=OutcomeKind.COMPLETED,
+            attempts=executions_of(self._committer.head, element.index) + 1,
+            seconds=seconds,
+            outputs=outputs,
+            made=made,
+            delegated=tuple(sorted(delegated)),
+            children=children,
+        )
+        self._keep(element, ended)
+        return Verdict(Ending.COMPLETED)
 
     def _end(self, element: Element, verdict: Verdict, seconds: float) -> None:
         ended = Ended(
