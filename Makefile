@@ -81,6 +81,14 @@ test-e2e: install ## Tests on the real cluster, with the chart installed
 	run "e2e and not alone" -n $(TEST_PROCESSES) --dist loadfile
 	run "e2e and alone"
 
+# Clients of the benchmarks reach both servers by ports of a node, as docs/install.md advises for real work.
+NODE = $$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
+bench bench-smoke bench-growth: HELM_ARGS += \
+  --set nats.outside.service.type=NodePort,nats.outside.service.nodePort=30422 \
+  --set objectStore.outside.service.type=NodePort,objectStore.outside.service.nodePort=30833 \
+  --set nats.outside.url=nats://$(NODE):30422 \
+  --set objectStore.outside.endpoint=$(NODE):30833,objectStore.outside.secure=false
+
 .PHONY: bench
 bench: install ## How fast it is, beside its peers, on the real cluster: table, bench/out (up to 80 minutes)
 	@$(REACH)

@@ -61,17 +61,31 @@ def containers(pods: Iterable[Mapping[str, Any]], partition: str) -> list[tuple[
 
 def tree(root: int, without: Iterable[int] = ()) -> float:
     """Seconds used by a process and its descendants, those that ended and were waited for included."""
-    processes = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
+    processes = _processes()
+    return sum(processes[pid][1] for pid in _family(processes, root, without))
+
+
+def family(root: int) -> list[int]:
+    """A process and its descendants, parents first."""
+    return _family(_processes(), root)
+
+
+def _processes() -> dict[int, tuple[int, float]]:
+    return {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
+
+
+def _family(processes: Mapping[int, tuple[int, float]], root: int, without: Iterable[int] = ()) -> list[int]:
     children: dict[int, list[int]] = {}
     for pid, (parent, _) in processes.items():
         children.setdefault(parent, []).append(pid)
-    total, left, skipped = 0.0, [root], set(without)
+    found: list[int] = []
+    left, skipped = [root], set(without)
     while left:
         pid = left.pop()
         if pid in processes and pid not in skipped:
-            total += processes[pid][1]
+            found.append(pid)
             left += children.get(pid, [])
-    return total
+    return found
 
 
 def resident(pid: int) -> float:

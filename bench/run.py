@@ -38,6 +38,12 @@ class Subject(Protocol):
     async def stop(self) -> None:
         """Take it down."""
 
+    async def rest(self) -> None:
+        """Use nothing until it is woken, as far as it can be made to."""
+
+    async def wake(self) -> None:
+        """It is on turn."""
+
     async def warm(self, workload: Workload) -> None:
         """Once for each workload, not counted."""
 
@@ -83,6 +89,12 @@ class Local:
     async def stop(self) -> None:
         """Take it down."""
         await _tried(self._system.stop())
+
+    async def rest(self) -> None:
+        """A cluster cannot be made to."""
+
+    async def wake(self) -> None:
+        """It never slept."""
 
     async def warm(self, workload: Workload) -> None:
         """In this process."""
@@ -131,10 +143,11 @@ class Run:
             for subject in self.subjects:
                 started.append(subject)
                 await self._with(subject, subject.start)
+                await subject.rest()
             for workload in self.workloads:
                 for subject in self._takers(workload):
                     print(f"warming: {workload.name}, {subject.name}", flush=True)
-                    await self._with(subject, lambda s=subject, w=workload: s.warm(w))  # type: ignore[misc]
+                    await self._turn(subject, lambda s=subject, w=workload: s.warm(w))  # type: ignore[misc]
             last = 0.0  # not the longest: some workloads are done in the first repetitions alone
             for repetition in range(1, repetitions + 1):
                 now = time.monotonic()
@@ -154,7 +167,7 @@ class Run:
             if workload.most and number > workload.most:
                 continue
             for subject in self._takers(workload):
-                await self._with(subject, lambda s=subject, w=workload: self._one(label, s, w))  # type: ignore[misc]
+                await self._turn(subject, lambda s=subject, w=workload: self._one(label, s, w))  # type: ignore[misc]
 
     async def _one(self, label: str, subject: Subject, workload: Workload) -> None:
         before = subject.cpu() if workload.costs else {}
@@ -178,13 +191,23 @@ class Run:
         print(f"{label}  {workload.name}, {subject.name}: {told}", flush=True)
 
     async def _idle(self) -> None:
-        """What each system costs while nobody asks anything of it."""
+        """What each system costs while nobody asks anything of it; all are awake."""
+        for subject in self._left():
+            await subject.wake()
         before = {subject.name: subject.cpu() for subject in self._left()}
         await asyncio.sleep(IDLE_SECONDS)
         for subject in self._left():
             for component, seconds in used(before[subject.name], subject.cpu()).items():
                 who = subject.name if component == EVERYTHING else f"{subject.name}: {component}"
                 self.samples.append(Sample("idle", who, "CPU-ms/s", 1000 * seconds / IDLE_SECONDS))
+        for subject in self._left():
+            await subject.rest()
+
+    async def _turn(self, subject: Subject, what: Callable[[], Awaitable[None]]) -> None:
+        """The others rest, so that none pays for another's idling."""
+        await subject.wake()
+        await self._with(subject, what)
+        await subject.rest()
 
     async def _with(self, subject: Subject, what: Callable[[], Awaitable[None]]) -> None:
         if subject.name in self.failed:

@@ -1,13 +1,20 @@
-"""A peer as the run sees it: a process in the peers' environment that measures itself when told to."""
+"""A peer as the run sees it: a process in the peers' environment that measures itself when told to.
+
+When it is not on turn it is stopped (SIGSTOP), with all processes below: whoever is on turn does not pay for
+what it does unasked. Its process leads a group of its own, so when the run is killed the kernel wakes what is
+stopped and ends it (POSIX: orphaned process groups).
+"""
 
 import asyncio
+import contextlib
 import json
 import os
 import pickle
+import signal
 from pathlib import Path
 from typing import Any, Final
 
-from bench.cpu import tree
+from bench.cpu import family, tree
 from bench.peers import Peer
 from bench.peers.environment import install, python
 from bench.report import OUT
@@ -19,6 +26,8 @@ START_SECONDS: Final = 180.0
 PATIENCE_SECONDS: Final = 900.0
 """For one repetition of one workload."""
 STOP_SECONDS: Final = 60.0
+WAKE_SECONDS: Final = 1.0
+"""To catch up with what is due."""
 
 
 class Remote:
@@ -53,14 +62,25 @@ class Remote:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,
+                process_group=0,
                 env=os.environ
                 | {"PYTHONPATH": str(ROOT), "PATH": f"{interpreter.parent}:{os.environ['PATH']}"},
             )
         self.versions = await self._ask(START_SECONDS, do="start")
 
+    async def rest(self) -> None:
+        """Stop its processes where they are."""
+        self._signal(signal.SIGSTOP)
+
+    async def wake(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+        await asyncio.sleep(WAKE_SECONDS if self.pid else 0)
+
     async def stop(self) -> None:
         """Ask it to take itself down; one that does not is killed."""
         if self.pid:
+            await self.wake()
             try:
                 await self._ask(STOP_SECONDS, do="stop")
             finally:
@@ -102,9 +122,15 @@ class Remote:
             raise SystemFailed(f"{request['do']}: it ended: {_last_line(self._log)} (all of it: {self._log})")
         return json.loads(answer)
 
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in family(self.pid) if self.pid else ():
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, number)
+
     async def _kill(self) -> None:
         """End the process; its children end when they lose it."""
         if self._process and self._process.returncode is None:
+            self._signal(signal.SIGCONT)
             self._process.terminate()
             try:
                 async with asyncio.timeout(STOP_SECONDS):

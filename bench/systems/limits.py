@@ -112,6 +112,12 @@ class Bare:
         """Stop them."""
         await self._stack.aclose()
 
+    async def rest(self) -> None:
+        """Its servers do nothing unasked."""
+
+    async def wake(self) -> None:
+        """They answer at once."""
+
     def takes(self, workload: Workload) -> bool:
         """Only limits."""
         return isinstance(workload, Limit)

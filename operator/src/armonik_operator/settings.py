@@ -43,6 +43,8 @@ class Settings(BaseModel):
     """Namespaces to serve, separated by commas; empty means all."""
     nats_url: Annotated[str, Field(pattern=r"^(nats|tls)://.+")]
     """Address of NATS as pods see it."""
+    nats_outside_url: Annotated[str, Field(pattern=r"^((nats|tls)://.+)?$")] = ""
+    """Address of NATS as clients outside of the cluster see it; empty: the one that pods see, forwarded."""
     nats_secret: str = NATS_SECRET
     """Secret with the passwords of the three NATS users."""
     nats_store: str = ""
@@ -53,6 +55,10 @@ class Settings(BaseModel):
     """host:port of the object store as pods see it."""
     s3_secure: bool = False
     """Use TLS to the object store."""
+    s3_outside_endpoint: Annotated[str, Field(pattern=r"^[^/]*$")] = ""
+    """host:port of the object store as clients outside of the cluster see it; empty: as for NATS."""
+    s3_outside_secure: bool = True
+    """Use TLS to it."""
     s3_region: str = "us-east-1"
     s3_bucket: Annotated[str, Field(min_length=3, max_length=63)] = "armonik"
     s3_secret: str = S3_SECRET

@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -9,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from bench.cpu import containers, tree
+from bench.cpu import containers, family, tree
 from bench.peers import PEERS, Peer
 from bench.peers.environment import PINS
 from bench.peers.remote import Remote
@@ -40,6 +42,8 @@ class Fake:
         self.name = name
         self.measured = 0
         self.stopped = False
+        self.awake = False
+        self.others: list[Fake] = []
         self._breaks_at = breaks_at
 
     def takes(self, workload: Workload) -> bool:
@@ -51,11 +55,19 @@ class Fake:
     async def stop(self) -> None:
         self.stopped = True
 
+    async def rest(self) -> None:
+        self.awake = False
+
+    async def wake(self) -> None:
+        self.awake = True
+
     async def warm(self, workload: Workload) -> None:
         pass
 
     async def measure(self, workload: Workload) -> dict[str, float]:
         self.measured += 1
+        assert self.awake
+        assert not any(other.awake for other in self.others)
         if self.measured == self._breaks_at:
             raise SystemFailed("fell over")
         return dict.fromkeys(workload.units, 1.0)
@@ -105,6 +117,13 @@ async def test_systems_take_turns_within_a_repetition() -> None:
     await run.all(2)
     told = [(s.workload, s.system) for s in run.samples if s.unit == "elements/s"]
     assert told == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] * 2
+
+
+async def test_only_the_system_on_turn_is_awake() -> None:
+    one, other = Fake("x"), Fake("y")
+    one.others, other.others = [other], [one]
+    await Run([one, other], WORKLOADS, 60).all(2)
+    assert (one.measured, other.measured) == (4, 4)
 
 
 async def test_a_long_workload_is_repeated_less_often() -> None:
@@ -242,6 +261,41 @@ async def test_a_peer_whose_process_ends_is_told_with_its_last_words(
     run = Run([Remote(Peer("Absent", "bench.peers.system_absent", ()), 2)], WORKLOADS, 60)
     await run.all(1)
     assert "No module named 'bench.peers.system_absent'" in run.failed["Absent"]
+
+
+async def test_a_peer_that_rests_is_stopped_with_all_below_and_ends_with_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its driver is a shell here, that answers and has a child."""
+    answering = tmp_path / "driver"
+    answering.write_text("#!/bin/sh\nsleep 1000 >/dev/null &\nwhile read line; do echo '{}'; done\n")
+    answering.chmod(0o755)
+    monkeypatch.setattr("bench.peers.remote.python", lambda: answering)
+    monkeypatch.setattr("bench.peers.remote.install", lambda peer, interpreter: None)
+    monkeypatch.setattr("bench.peers.remote.OUT", tmp_path)
+    monkeypatch.setattr("bench.peers.remote.WAKE_SECONDS", 0.01)
+    peer = Remote(Peer("Shell", "shell", ()), 2)
+    await peer.start()
+    driver, child = family(peer.pid)
+    await peer.rest()
+    _until(lambda: {_state(driver), _state(child)} == {"T"})
+    await peer.wake()
+    _until(lambda: "T" not in {_state(driver), _state(child)})
+    await peer.rest()
+    await peer.stop()
+    assert peer.pid == 0
+    os.kill(child, signal.SIGKILL)
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_every_peer_is_pinned_and_written() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rendering import Helm, Object, Values, named, of_kind
+from rendering import Helm, Object, Values, environment, named, of_kind
 
 from armonik_operator.resources.nats_auth import render_auth_conf
 
@@ -148,6 +148,44 @@ def test_services_point_at_their_pods(helm: Helm) -> None:
         assert {p["port"]: p["targetPort"] for p in service["ports"]} == ports
         listening = {p["name"]: p["containerPort"] for p in template["spec"]["containers"][0]["ports"]}
         assert listening == {target: port for port, target in ports.items()}
+
+
+def test_nothing_is_opened_to_the_network_unless_asked_for(helm: Helm) -> None:
+    assert all("type" not in service["spec"] for service in of_kind(helm.render(), "Service"))
+
+
+def test_each_server_can_be_opened_to_the_network_by_its_client_port_alone(helm: Helm) -> None:
+    opened = {"service": {"type": "NodePort", "nodePort": 30_422, "annotations": {"a": "b"}}}
+    objects = helm.render({"nats": {"outside": opened}, "objectStore": {"outside": opened}})
+    for component, port in (("nats", "client"), ("s3", "s3")):
+        inside, outside = (named(objects, "Service", f"armonik-{component}{end}") for end in ("", "-outside"))
+        assert outside["spec"]["type"] == "NodePort"
+        assert outside["metadata"]["annotations"] == {"a": "b"}
+        assert outside["spec"]["selector"] == inside["spec"]["selector"]
+        (told,) = outside["spec"]["ports"]
+        assert (told["targetPort"], told["nodePort"]) == (port, 30_422)
+    balanced = helm.render({"nats": {"outside": {"service": {"type": "LoadBalancer"}}}})
+    (port_of_nats,) = named(balanced, "Service", "armonik-nats-outside")["spec"]["ports"]
+    assert "nodePort" not in port_of_nats
+    assert len(of_kind(balanced, "Service")) == 3
+
+
+def test_the_operator_is_told_the_addresses_for_clients_outside(helm: Helm) -> None:
+    def told(values: Values) -> dict[str, str]:
+        operator = named(helm.render(values), "Deployment", "armonik-operator")
+        variables = environment(operator["spec"]["template"]["spec"]["containers"][0])
+        return {name: value for name, value in variables.items() if "OUTSIDE" in name}
+
+    addresses: Values = {
+        "nats": {"outside": {"url": "tls://nats.example.org:4222"}},
+        "objectStore": {"outside": {"endpoint": "s3.example.org:8333", "secure": False}},
+    }
+    assert told({}) == {}
+    assert told(addresses) == {
+        "ARMONIK_NATS_OUTSIDE_URL": "tls://nats.example.org:4222",
+        "ARMONIK_S3_OUTSIDE_ENDPOINT": "s3.example.org:8333",
+        "ARMONIK_S3_OUTSIDE_SECURE": "false",
+    }
 
 
 def test_network_policies_open_the_served_ports_alone(helm: Helm) -> None:

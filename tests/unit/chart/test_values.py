@@ -32,11 +32,33 @@ REFUSED: list[tuple[Values, str]] = [
     ({"taskDefaults": {"maxDurationSeconds": "1h"}}, "/taskDefaults/maxDurationSeconds"),
     ({"nats": {"external": {"url": "nats://mine:4222"}}}, "/nats/external/existingSecret"),
     ({"nats": {"external": {"url": "mine:4222"}}}, "/nats/external/url"),
+    ({"nats": {"external": {"url": "ws://mine:80", "existingSecret": "x"}}}, "/nats/external/url"),
+    ({"nats": {"outside": {"url": "nats.example.org"}}}, "/nats/outside/url"),
+    ({"nats": {"outside": {"service": {"type": "ClusterIP"}}}}, "/nats/outside/service/type"),
+    (
+        {
+            "nats": {
+                "external": {"url": "nats://mine:4222", "existingSecret": "x"},
+                "outside": {"service": {"type": "NodePort"}},
+            }
+        },
+        "nats.outside.service opens the chart's own server, which nats.external.url replaces",
+    ),
     ({"nats": {"jetstream": {"syncInterval": "sometimes"}}}, "/nats/jetstream/syncInterval"),
     ({"nats": {"jetstream": {"maxFileStore": "big"}}}, "/nats/jetstream/maxFileStore"),
     ({"nats": {"persistence": {"size": "2 GB"}}}, "/nats/persistence/size"),
     ({"objectStore": {"external": {"endpoint": "s3:9000"}}}, "/objectStore/external/existingSecret"),
     ({"objectStore": {"external": {"endpoint": "https://s3:9000"}}}, "/objectStore/external/endpoint"),
+    ({"objectStore": {"outside": {"endpoint": "http://s3:9000"}}}, "/objectStore/outside/endpoint"),
+    (
+        {
+            "objectStore": {
+                "external": {"endpoint": "s3:9000", "existingSecret": "x"},
+                "outside": {"service": {"type": "NodePort"}},
+            }
+        },
+        "objectStore.outside.service opens the chart's own server, which objectStore.external.endpoint",
+    ),
     ({"objectStore": {"bucket": "My_Bucket"}}, "/objectStore/bucket"),
     ({"defaultPartition": {"name": "x" * 41}}, "/defaultPartition/name"),
     ({"defaultPartition": {"name": "a.b"}}, "/defaultPartition/name"),

@@ -54,6 +54,8 @@ def test_the_store_has_a_size_in_nats_units(text: str, size: int | None) -> None
     ("name", "value"),
     [
         ("ARMONIK_NATS_URL", "http://nats"),
+        ("ARMONIK_NATS_OUTSIDE_URL", "nats.example.org:4222"),
+        ("ARMONIK_S3_OUTSIDE_ENDPOINT", "https://s3.example.org"),
         ("ARMONIK_S3_ENDPOINT", "http://s3/"),
         ("ARMONIK_HEALTH_PORT", "0"),
         ("ARMONIK_DEFAULT_PRIORITY", "100"),

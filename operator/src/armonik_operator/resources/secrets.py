@@ -116,6 +116,17 @@ def credentials(
     }
 
 
+def outside(settings: Settings) -> dict[str, str]:
+    """What stands in place of the addresses in `credentials` for clients outside of the cluster."""
+    found: dict[str, str] = {}
+    if settings.nats_outside_url:
+        found["outside-nats-url"] = settings.nats_outside_url
+    if settings.s3_outside_endpoint:
+        found["outside-s3-endpoint"] = settings.s3_outside_endpoint
+        found["outside-s3-secure"] = "true" if settings.s3_outside_secure else "false"
+    return found
+
+
 def namespace_objects(
     settings: Settings, nats: Mapping[str, str], s3: Mapping[str, str]
 ) -> list[tuple[str, Object]]:
@@ -136,7 +147,7 @@ def namespace_objects(
     return [
         ("serviceaccounts", account),
         ("secrets", _secret(AGENT_SECRET, credentials("agent", settings, nats, s3))),
-        ("secrets", _secret(CLIENT_SECRET, credentials("client", settings, nats, s3))),
+        ("secrets", _secret(CLIENT_SECRET, credentials("client", settings, nats, s3) | outside(settings))),
         ("configmaps", _object("ConfigMap", SERVICE_CONFIGURATION) | {"data": configuration}),
     ]
 

@@ -60,7 +60,9 @@ class Link:
 
     @classmethod
     async def open(cls, kube: Kube, namespace: str, kubeconfig: str | None, context: str | None) -> Self:
-        """Read the namespace's credentials, forward ports when outside the cluster, connect.
+        """Read the namespace's credentials and connect.
+
+        Outside the cluster by the addresses that are told for it, else by forwarded ports.
 
         Raises:
             NotConnected: no credentials, or NATS cannot be reached.
@@ -260,7 +262,7 @@ async def _credentials(kube: Kube, namespace: str) -> Credentials:
         ) from error
     data = {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
     try:
-        return Credentials.from_mapping(data)
+        return Credentials.from_mapping(data, outside=not kube.in_cluster)
     except InvalidCredentials as error:
         raise NotConnected(f"Secret {namespace}/{CLIENT_SECRET}: {error}") from error
 

@@ -38,8 +38,12 @@ class Credentials:
     s3_secret_key: str = field(repr=False)
 
     @classmethod
-    def from_mapping(cls, data: Mapping[str, str]) -> Self:
+    def from_mapping(cls, data: Mapping[str, str], *, outside: bool = False) -> Self:
         """From the keys of the Secrets `armonik-agent` and `armonik-client`, decoded.
+
+        Args:
+            data: the values by key.
+            outside: this is not a pod of the cluster: a key `outside-…` counts before the one it stands for.
 
         Raises:
             InvalidCredentials: a key is missing or unusable; the message names it.
@@ -49,7 +53,8 @@ class Credentials:
             key = name.replace("_", "-")
             if key not in data:
                 raise InvalidCredentials(f"the credentials have no key {key}")
-            values[name] = data[key].strip()
+            elsewhere = data.get(f"outside-{key}") if outside else None
+            values[name] = (elsewhere or data[key]).strip()
         if values["s3_secure"] not in ("true", "false"):
             raise InvalidCredentials(f"s3-secure is {values['s3_secure']!r}, must be true or false")
         values["s3_secure"] = values["s3_secure"] == "true"
