@@ -32,7 +32,7 @@ from armonik_sdk.dataplane.errors import (
     QueueUnavailable,
 )
 from armonik_sdk.dataplane.journal import Journal
-from armonik_sdk.dataplane.kv import Bucket, put_control
+from armonik_sdk.dataplane.kv import Bucket, Kept, put_control
 from armonik_sdk.dataplane.listing import subjects
 from armonik_sdk.dataplane.objects import S3Store
 from armonik_sdk.dataplane.queue import Puller, publish_run, purge, queued
@@ -238,6 +238,47 @@ async def test_a_key_is_created_once_and_again_after_its_deletion(nats_client: C
     with pytest.raises(Conflict):
         await bucket.update("ns.a", value, revision)
     assert await bucket.keys("ns.*") == {"ns.a"}
+
+
+class Counting(Bucket[Control]):
+    """A bucket that counts how often it is read."""
+
+    reads = 0
+
+    async def get(self, key: str) -> tuple[Control, int] | None:
+        self.reads += 1
+        return await super().get(key)
+
+
+async def test_a_true_belief_saves_the_read_and_a_false_one_costs_nothing_else(nats_client: Client) -> None:
+    bucket = Counting(nats_client, CONTROL, Control)
+
+    def next_generation(now: Control | None) -> Control:
+        return Control(state=DesiredState.RUNNING, generation=now.generation + 1 if now else 1)
+
+    first, written = await bucket.change("ns.a", next_generation, Kept(None, 0))
+    assert (first.value, written, bucket.reads) == (next_generation(None), True, 0)
+    second, _ = await bucket.change("ns.a", next_generation, first)
+    assert (second.value and second.value.generation, bucket.reads) == (2, 0)
+    for false in (Kept[Control](None, 0), first):
+        stands, written = await bucket.change("ns.a", next_generation, false)
+        assert written
+        assert stands == Kept(*(await bucket.get("ns.a") or (None, 0)))
+    assert stands.value == Control(state=DesiredState.RUNNING, generation=4)
+
+
+async def test_nothing_is_left_alone_on_a_belief(nats_client: Client) -> None:
+    bucket = Counting(nats_client, CONTROL, Control)
+    running, paused = (Control(state=state) for state in (DesiredState.RUNNING, DesiredState.PAUSED))
+    revision = await bucket.put("ns.a", running)
+
+    def pause_what_runs(now: Control | None) -> Control | None:
+        return paused if now == running else None
+
+    stands, written = await bucket.change("ns.a", pause_what_runs, Kept(paused, revision))
+    assert (stands.value, written) == (paused, True)
+    stands, written = await bucket.change("ns.a", pause_what_runs, stands)
+    assert (stands.value, written) == (paused, False)
 
 
 async def test_keys_are_listed_whatever_their_values(nats_client: Client) -> None:

@@ -57,7 +57,7 @@ class Pins:
             return entry.model_copy(update={"pins": pins}) if pins != entry.pins else None
 
         key = inventory_key(task.metadata.namespace or "", uid)
-        stands, _ = await self._servers.inventory.change(key, decide)
+        (stands, _), _ = await self._servers.inventory.change(key, decide)
         assert stands is not None  # what is not there is written
         self._known[uid] = self._take(uid, stands)
         return all(self._known[uid][name] == pin for name, pin in fresh.items())

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from armonik_operator import resultmoves
 from armonik_operator.fold import RunHead, all_outcomes
@@ -13,6 +13,7 @@ from armonik_operator.state import Received, Servers
 from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
 from armonik_sdk.api.records import DataRef, Outcome, ResultEntry, ResultState, RunResults
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+from armonik_sdk.dataplane.kv import Kept
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ KEPT_ENTRIES = 50_000
 KEPT_OUTCOMES = 20_000
 FRESH = 5.0
 """Seconds for which a result that may still change is believed without asking again."""
+NOTHING: Final[Kept[ResultEntry]] = Kept(None, 0)
 _CAS_ATTEMPTS = 20
 
 
@@ -69,24 +71,25 @@ class ResultBook:
     def __init__(self, servers: Servers, changed: Callable[[ResultName], None]) -> None:
         self._servers = servers
         self._changed = changed
-        self._entries: OrderedDict[ResultName, tuple[ResultEntry | None, float]] = OrderedDict()
+        self._entries: OrderedDict[ResultName, tuple[Kept[ResultEntry], float]] = OrderedDict()
         self._runs: OrderedDict[str, tuple[RunResults, int]] = OrderedDict()
         self._outcomes = 0
 
     async def entry(self, name: ResultName) -> ResultEntry | None:
         """The entry of a result; one that may still change is at most some seconds old."""
         known = self._entries.get(name)
-        if known is not None and (_final(known[0]) or time.monotonic() - known[1] < FRESH):
-            return known[0]
+        if known is not None and (_final(known[0].value) or time.monotonic() - known[1] < FRESH):
+            return known[0].value
         found = await self._servers.results.get(result_key(*name))
         meanwhile = self._entries.get(name)
         if meanwhile is not None and meanwhile is not known:  # written by us while it was read
-            return meanwhile[0]
-        return self._keep(name, found[0] if found else None)
+            return meanwhile[0].value
+        return self._keep(name, Kept(*found) if found else NOTHING)
 
     async def own(self, name: ResultName, task: str, index: int, former: str) -> bool:
         """Hand an unfinished result from `former` to the element that shall produce it."""
-        stands = await self.move(name, lambda now: resultmoves.owned(now, task, index, former))
+        # Most were made by nobody before.
+        stands = await self.move(name, lambda now: resultmoves.owned(now, task, index, former), NOTHING)
         return stands is not None and stands.task == task
 
     async def complete(self, name: ResultName, task: str, index: int, ref: DataRef, at: float) -> None:
@@ -182,24 +185,33 @@ class ResultBook:
         start = run_before(keys, index)
         return None if start is None else await self.run(RunId(namespace, session, task, start))
 
-    async def move(self, name: ResultName, decide: Callable[[Standing], Standing]) -> ResultEntry | None:
+    async def move(
+        self,
+        name: ResultName,
+        decide: Callable[[Standing], Standing],
+        guess: Kept[ResultEntry] | None = None,
+    ) -> ResultEntry | None:
         """Do what `decide` makes of what stands, by compare-and-set; what stands then.
+
+        `guess` is what probably stands, where nothing is known of it.
 
         Raises:
             QueueUnavailable: no answer, or the entry changed again and again meanwhile.
         """
-        stands, written = await self._servers.results.change(result_key(*name), decide)
+        known = self._entries.get(name)
+        belief = known[0] if known is not None else guess
+        stands, written = await self._servers.results.change(result_key(*name), decide, belief)
         self._keep(name, stands)
         if written:
             self._changed(name)
-        return stands
+        return stands.value
 
-    def _keep(self, name: ResultName, entry: ResultEntry | None) -> ResultEntry | None:
-        self._entries[name] = (entry, time.monotonic())
+    def _keep(self, name: ResultName, stands: Kept[ResultEntry]) -> ResultEntry | None:
+        self._entries[name] = (stands, time.monotonic())
         self._entries.move_to_end(name)
         if len(self._entries) > KEPT_ENTRIES:
             self._entries.popitem(last=False)
-        return entry
+        return stands.value
 
     def _keep_run(self, key: str, results: RunResults, revision: int) -> RunResults:
         """Runs differ in length by the hundreds, so what is kept in memory is bounded by their outcomes."""

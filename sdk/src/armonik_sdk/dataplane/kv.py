@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import nats.js.errors
 from nats.aio.client import Client
@@ -18,6 +18,15 @@ T = TypeVar("T", bound=Wire)
 READS_AT_ONCE = 32
 """Gets in flight when many keys are read."""
 _CAS_ATTEMPTS = 20
+
+
+class Kept(NamedTuple, Generic[T]):
+    """What stands under a key."""
+
+    value: T | None
+    """None: nothing."""
+    revision: int
+    """0 when nothing stands."""
 
 
 class Bucket(Generic[T]):
@@ -81,8 +90,16 @@ class Bucket(Generic[T]):
         """
         return await self._write(key, value, revision)
 
-    async def change(self, key: str, decide: Callable[[T | None], T | None]) -> tuple[T | None, bool]:
+    async def change(
+        self, key: str, decide: Callable[[T | None], T | None], belief: "Kept[T] | None" = None
+    ) -> tuple["Kept[T]", bool]:
         """Write what `decide` makes of what stands, by compare-and-set; None leaves it alone.
+
+        Args:
+            key: the key.
+            decide: from what stands to what shall stand. May be called several times.
+            belief: what the caller takes to stand. A true one saves the read; on a false one nothing is
+                written, and nothing is left alone either: then it is read.
 
         Returns:
             What stands then, and whether it was written now.
@@ -91,20 +108,25 @@ class Bucket(Generic[T]):
             QueueUnavailable: no answer, or the key changed again and again meanwhile.
         """
         for _ in range(_CAS_ATTEMPTS):
-            found = await self.get(key)
-            current = found[0] if found is not None else None
-            wanted = decide(current)
+            stands = belief if belief is not None else await self._standing(key)
+            believed, belief = belief is not None, None
+            wanted = decide(stands.value)
             if wanted is None:
-                return current, False
-            try:
-                if found is not None:
-                    await self.update(key, wanted, found[1])
-                elif await self.create(key, wanted) is None:
+                if believed:
                     continue
+                return stands, False
+            try:
+                if stands.value is not None:
+                    return Kept(wanted, await self.update(key, wanted, stands.revision)), True
+                if (revision := await self.create(key, wanted)) is not None:
+                    return Kept(wanted, revision), True
             except Conflict:
                 continue
-            return wanted, True
         raise QueueUnavailable(f"{self._name}[{key}] changed {_CAS_ATTEMPTS} times while it was written")
+
+    async def _standing(self, key: str) -> "Kept[T]":
+        found = await self.get(key)
+        return Kept(*found) if found is not None else Kept(None, 0)
 
     async def delete(self, key: str) -> None:
         """Remove a key without a trace; an absent one is fine. The operator alone may.
@@ -177,6 +199,6 @@ async def put_control(bucket: Bucket[Control], key: str, wanted: Control) -> Con
         same = (wanted.state, wanted.generation) == (current.state, current.generation)
         return None if same else wanted
 
-    stands, _ = await bucket.change(key, decide)
+    (stands, _), _ = await bucket.change(key, decide)
     assert stands is not None  # what is not there is written
     return stands
