@@ -28,6 +28,10 @@ PATIENCE_SECONDS: Final = 900.0
 STOP_SECONDS: Final = 60.0
 WAKE_SECONDS: Final = 1.0
 """To catch up with what is due."""
+REST_SECONDS: Final = 60.0
+"""At a stretch; Dask gives up workers that it has not heard of for 300."""
+BREATH_SECONDS: Final = 2.0
+"""In between, to tell one another that they live."""
 
 
 class Remote:
@@ -38,6 +42,7 @@ class Remote:
         self._peer = peer
         self._workers = workers
         self._process: asyncio.subprocess.Process | None = None
+        self._resting: asyncio.Task[None] | None = None
         self._log = OUT / f"{peer.module.rpartition('_')[2]}.log"
         self.versions: dict[str, str] = {}
 
@@ -69,13 +74,19 @@ class Remote:
         self.versions = await self._ask(START_SECONDS, do="start")
 
     async def rest(self) -> None:
-        """Stop its processes where they are."""
-        self._signal(signal.SIGSTOP)
+        """Stop its processes where they are, but for a moment now and then."""
+        if self.pid and self._resting is None:
+            self._signal(signal.SIGSTOP)
+            self._resting = asyncio.create_task(self._breathe())
 
     async def wake(self) -> None:
         """Let them go on."""
-        self._signal(signal.SIGCONT)
-        await asyncio.sleep(WAKE_SECONDS if self.pid else 0)
+        if self._resting is not None:
+            self._resting.cancel()
+            await asyncio.wait({self._resting})
+            self._resting = None
+            self._signal(signal.SIGCONT)
+            await asyncio.sleep(WAKE_SECONDS)
 
     async def stop(self) -> None:
         """Ask it to take itself down; one that does not is killed."""
@@ -122,6 +133,13 @@ class Remote:
             raise SystemFailed(f"{request['do']}: it ended: {_last_line(self._log)} (all of it: {self._log})")
         return json.loads(answer)
 
+    async def _breathe(self) -> None:
+        while True:
+            await asyncio.sleep(REST_SECONDS)
+            self._signal(signal.SIGCONT)
+            await asyncio.sleep(BREATH_SECONDS)
+            self._signal(signal.SIGSTOP)
+
     def _signal(self, number: signal.Signals) -> None:
         for pid in family(self.pid) if self.pid else ():
             with contextlib.suppress(ProcessLookupError):  # it has just ended
@@ -130,7 +148,7 @@ class Remote:
     async def _kill(self) -> None:
         """End the process; its children end when they lose it."""
         if self._process and self._process.returncode is None:
-            self._signal(signal.SIGCONT)
+            await self.wake()
             self._process.terminate()
             try:
                 async with asyncio.timeout(STOP_SECONDS):
