@@ -7,7 +7,8 @@ from nats.aio.client import Client
 
 from armonik_sdk.api.names import JOURNAL
 from armonik_sdk.dataplane.errors import QueueUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, parse_time
+from armonik_sdk.dataplane.journal import parse_time
+from armonik_sdk.dataplane.requests import REQUEST_TIMEOUT, UNREACHABLE
 
 
 class ServerClock:

@@ -20,9 +20,10 @@ from armonik_sdk.api.messages import PodEvent
 from armonik_sdk.api.names import QUEUE, consumer, event_subject
 from armonik_sdk.api.records import Control, Owner
 from armonik_sdk.dataplane.errors import QueueUnavailable, StoreUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, Journal
+from armonik_sdk.dataplane.journal import Journal
 from armonik_sdk.dataplane.kv import Bucket
 from armonik_sdk.dataplane.objects import ObjectStore
+from armonik_sdk.dataplane.requests import REQUEST_TIMEOUT, UNREACHABLE
 
 log = logging.getLogger(__name__)
 

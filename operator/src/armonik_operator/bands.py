@@ -12,7 +12,7 @@ from armonik_sdk.api.names import DEFAULT_BAND, band_of, bands_key
 from armonik_sdk.api.ranges import Span
 from armonik_sdk.api.records import BandsInUse
 from armonik_sdk.dataplane.errors import QueueUnavailable
-from armonik_sdk.dataplane.journal import UNREACHABLE
+from armonik_sdk.dataplane.requests import UNREACHABLE
 from armonik_sdk.dataplane.topology import delete_consumers, ensure_consumer
 
 

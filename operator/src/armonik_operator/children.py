@@ -10,10 +10,9 @@ from armonik_operator.errors import AlreadyExists, ChildrenBlocked, KubeError, N
 from armonik_operator.inputs import Items
 from armonik_operator.reconcile.task import is_child, task_options
 from armonik_operator.resources.child import build_child
-from armonik_operator.results import ResultBook, ResultName
+from armonik_operator.results import ResultBook, ResultName, aborting, owning
 from armonik_operator.state import Servers, State
 from armonik_operator.texts import shorten
-from armonik_operator.together import together
 from armonik_sdk.api.const import PARENT_LABEL
 from armonik_sdk.api.kinds import Session, Task, TaskOptions, merge_options
 from armonik_sdk.api.messages import ManifestItem
@@ -56,20 +55,26 @@ class Children:
         items = await self._children_items(group)
         uid, refusal = await self._make(run, group, session)
 
-        async def hand_over(owed: tuple[int, str]) -> None:
-            index, result = owed
-            name = ResultName(run.namespace, run.session, result)
-            if refusal:
-                await self._book.abort(name, run.task, index, refusal)
-            elif not await self._book.own(name, uid, index, former=run.task):
-                log.warning("result %s of child %s/%s is another task's", result, *name[:1], group.name)
-
-        owed = [(index, result) for index, item in enumerate(items) for result in item.output_ids or ()]
-        await together(hand_over, owed)
+        await self._hand_over(run, group, items, uid, refusal)
         entry = Inventory(uid=uid or NOBODY, name=group.name, session=run.session, parent=run.task)
         await self._servers.inventory.create(key, entry)
         if uid:
             self._wake(uid)  # only now may it be admitted, and it has looked before
+
+    async def _hand_over(
+        self, run: RunId, group: ChildGroup, items: list[ManifestItem], uid: str, refusal: str
+    ) -> None:
+        """The child owes what the element that submitted it said; where it can never be, nobody does."""
+        moves = [
+            aborting(name, run.task, index, refusal) if refusal else owning(name, uid, index, run.task)
+            for index, item in enumerate(items)
+            for result in item.output_ids or ()
+            for name in [ResultName(run.namespace, run.session, result)]
+        ]
+        for name, stands in (await self._book.move_all(moves)).items():
+            if not refusal and (stands is None or stands.task != uid):
+                child = f"{run.namespace}/{group.name}"
+                log.warning("result %s of child %s is another task's", name.result, child)
 
     async def _make(self, run: RunId, group: ChildGroup, session: Session) -> tuple[str, str]:
         """UID of the child; or, where it can never be, why."""

@@ -1,15 +1,13 @@
 """What a record brings about before it is folded: results, then child Tasks (protocol steps F2 and F3)."""
 
-from functools import partial
-
 from armonik_operator.children import Children
 from armonik_operator.fold import TaskFold, all_outcomes
 from armonik_operator.inputs import Items
 from armonik_operator.needs import chain
-from armonik_operator.results import ResultBook, ResultName
+from armonik_operator.results import Move, ResultBook, ResultName, aborting, completing
 from armonik_operator.state import Received, Servers, State
-from armonik_operator.together import together
 from armonik_sdk.api.kinds import Task
+from armonik_sdk.api.names import RunId
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.objects import expand
 
@@ -38,41 +36,54 @@ class Effects:
             stands = await self._book.put_run(whole)
             record = _as_kept(record, stands)
             whole = Received(run, record, received.sequence, received.time)
-        task = self._state.last_seen(run.task)
-        fresh = [outcome for outcome in all_outcomes(record) if not fold.has_ended(outcome.index)]
-        settle = partial(self._settle, whole, task)
-        await together(settle, (outcome for outcome in fresh if _speaks(outcome)))
-        if record.kind is RecordKind.CANCELLED and task is not None and task.spec.items_ref is not None:
-            listed = {outcome.index for outcome in all_outcomes(record)}
-            for index in range(record.start, record.end):
-                if index not in listed and not fold.has_ended(index):
-                    bare = Outcome(index=index, kind=OutcomeKind.CANCELLED)
-                    await settle(bare)
+        await self._book.move_all(await self._moves(whole, fold))
         for group in record.children:
             if group.name not in fold.children:
                 await self._children.create(run, group)
         return record
 
-    async def _settle(self, received: Received, task: Task | None, outcome: Outcome) -> None:
-        """Results with an id of their own: those the element made, or owed and will never make."""
-        run = received.run
-        for result, piece in outcome.made.items():
-            if outcome.kind is OutcomeKind.COMPLETED:
-                name = ResultName(run.namespace, run.session, result)
-                ref, at = received.record.ref(piece), received.time.timestamp()
-                await self._book.complete(name, run.task, outcome.index, ref, at)
-        if outcome.kind is OutcomeKind.COMPLETED or task is None:
-            return
+    async def _moves(self, received: Received, fold: TaskFold) -> list[Move]:
+        """Of results with an id of their own: those the elements made, or owed and will never make."""
+        record, task = received.record, self._state.last_seen(received.run.task)
+        fresh = [outcome for outcome in all_outcomes(record) if not fold.has_ended(outcome.index)]
+        moves = [move for outcome in fresh if outcome.made for move in _made(received, outcome)]
+        if task is None:
+            return moves
+        failed = [outcome for outcome in fresh if outcome.kind is not OutcomeKind.COMPLETED]
+        if record.kind is RecordKind.CANCELLED and task.spec.items_ref is not None:
+            listed = {outcome.index for outcome in all_outcomes(record)}
+            failed += [
+                Outcome(index=index, kind=OutcomeKind.CANCELLED)
+                for index in range(record.start, record.end)
+                if index not in listed and not fold.has_ended(index)
+            ]
+        for outcome in failed:
+            moves += await self._owed(received.run, task, outcome)
+        return moves
+
+    async def _owed(self, run: RunId, task: Task, outcome: Outcome) -> list[Move]:
         what = f"element {outcome.index} of task {task.metadata.name}"
         reason = chain(what, outcome.kind, outcome.message)
-        for result in await self._items.owed(task, outcome.index):
-            name = ResultName(run.namespace, run.session, result)
-            await self._book.abort(name, run.task, outcome.index, reason)
+        return [
+            aborting(ResultName(run.namespace, run.session, result), run.task, outcome.index, reason)
+            for result in await self._items.owed(task, outcome.index)
+        ]
 
 
-def _speaks(outcome: Outcome) -> bool:
-    """Whether any result with an id of its own may follow from it."""
-    return bool(outcome.made) or outcome.kind is not OutcomeKind.COMPLETED
+def _made(received: Received, outcome: Outcome) -> list[Move]:
+    if outcome.kind is not OutcomeKind.COMPLETED:
+        return []
+    run, at = received.run, received.time.timestamp()
+    return [
+        completing(
+            ResultName(run.namespace, run.session, result),
+            run.task,
+            outcome.index,
+            received.record.ref(piece),
+            at,
+        )
+        for result, piece in outcome.made.items()
+    ]
 
 
 def _as_kept(record: Record, stands: RunResults) -> Record:

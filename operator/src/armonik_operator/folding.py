@@ -22,7 +22,7 @@ from armonik_operator.state import Key, Received, ReceivedResult, State
 from armonik_operator.workqueue import WorkQueue
 from armonik_sdk.api.names import ALL_RECORDS, JOURNAL, RunId, split_result_journal
 from armonik_sdk.api.records import Record, RecordKind, ResultRecord
-from armonik_sdk.dataplane.journal import UNREACHABLE
+from armonik_sdk.dataplane.requests import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

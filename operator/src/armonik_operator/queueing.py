@@ -23,9 +23,9 @@ from armonik_sdk.api.names import RunId
 from armonik_sdk.api.ranges import Span
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind, RunResults
 from armonik_sdk.dataplane.errors import QueueFull
-from armonik_sdk.dataplane.journal import MAX_BATCH
 from armonik_sdk.dataplane.objects import expand
 from armonik_sdk.dataplane.queue import publish_run
+from armonik_sdk.dataplane.requests import MAX_BATCH
 
 log = logging.getLogger(__name__)
 

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from armonik_operator import resultmoves
 from armonik_operator.fold import RunHead, all_outcomes
 from armonik_operator.resultmoves import Standing
 from armonik_operator.state import Received, Servers
+from armonik_operator.together import together
 from armonik_sdk.api.names import RunId, result_key, results_of_task, run_before
 from armonik_sdk.api.records import DataRef, Outcome, ResultEntry, ResultState, RunResults
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
@@ -22,6 +23,8 @@ KEPT_OUTCOMES = 20_000
 FRESH = 5.0
 """Seconds for which a result that may still change is believed without asking again."""
 NOTHING: Final[Kept[ResultEntry]] = Kept(None, 0)
+TOGETHER: Final = 256
+"""Moves that are written at once, all or none."""
 _CAS_ATTEMPTS = 20
 
 
@@ -32,6 +35,33 @@ class ResultName(NamedTuple):
     session: str
     """UID."""
     result: str
+
+
+class Move(NamedTuple):
+    """What may become of one result."""
+
+    name: ResultName
+    decide: Callable[[Standing], Standing]
+    guess: Kept[ResultEntry] | None = None
+    """What probably stands, where nothing is known of it."""
+
+
+def owning(name: ResultName, task: str, index: int, former: str) -> Move:
+    """Hand an unfinished result from `former` to the element that shall produce it.
+
+    Most were made by nobody before.
+    """
+    return Move(name, lambda now: resultmoves.owned(now, task, index, former), NOTHING)
+
+
+def completing(name: ResultName, task: str, index: int, ref: DataRef, at: float) -> Move:
+    """The result's bytes are committed, since `at`. A second completion is ignored (protocol rule 8)."""
+    return Move(name, lambda now: resultmoves.completed(now, task, index, ref, at))
+
+
+def aborting(name: ResultName, task: str, index: int, reason: str) -> Move:
+    """The result will never be there; only the task that owes it can say so."""
+    return Move(name, lambda now: resultmoves.aborted(now, task, index, reason))
 
 
 def merge(standing: RunResults, new: RunResults) -> RunResults | None:
@@ -86,31 +116,18 @@ class ResultBook:
             return meanwhile[0].value
         return self._keep(name, Kept(*found) if found else NOTHING)
 
-    async def own(self, name: ResultName, task: str, index: int, former: str) -> bool:
-        """Hand an unfinished result from `former` to the element that shall produce it."""
-        # Most were made by nobody before.
-        stands = await self.move(name, lambda now: resultmoves.owned(now, task, index, former), NOTHING)
-        return stands is not None and stands.task == task
-
-    async def complete(self, name: ResultName, task: str, index: int, ref: DataRef, at: float) -> None:
-        """The result's bytes are committed, since `at`. A second completion is ignored (protocol rule 8)."""
-        await self.move(name, lambda now: resultmoves.completed(now, task, index, ref, at))
-
-    async def abort(self, name: ResultName, task: str, index: int, reason: str) -> None:
-        """The result will never be there; only the task that owes it can say so."""
-        await self.move(name, lambda now: resultmoves.aborted(now, task, index, reason))
-
     async def abort_all(self, namespace: str, session: str, tasks: Collection[str], reason: str) -> int:
         """Abort every unfinished result of a session that one of these Tasks owes; how many they were."""
         bucket, prefix = self._servers.results, result_key(namespace, session, "")
         standing = await bucket.get_many(await bucket.keys(f"{prefix}>"))
         owed = [
-            (key.removeprefix(prefix), entry)
+            aborting(
+                ResultName(namespace, session, key.removeprefix(prefix)), entry.task, entry.index, reason
+            )
             for key, entry in standing.items()
             if entry.state is ResultState.CREATED and entry.task in tasks
         ]
-        for result, entry in owed:
-            await self.abort(ResultName(namespace, session, result), entry.task, entry.index, reason)
+        await self.move_all(owed)
         return len(owed)
 
     async def put_run(self, received: Received) -> RunResults:
@@ -185,26 +202,74 @@ class ResultBook:
         start = run_before(keys, index)
         return None if start is None else await self.run(RunId(namespace, session, task, start))
 
-    async def move(
-        self,
-        name: ResultName,
-        decide: Callable[[Standing], Standing],
-        guess: Kept[ResultEntry] | None = None,
-    ) -> ResultEntry | None:
+    async def move(self, name: ResultName, decide: Callable[[Standing], Standing]) -> ResultEntry | None:
         """Do what `decide` makes of what stands, by compare-and-set; what stands then.
-
-        `guess` is what probably stands, where nothing is known of it.
 
         Raises:
             QueueUnavailable: no answer, or the entry changed again and again meanwhile.
         """
         known = self._entries.get(name)
-        belief = known[0] if known is not None else guess
+        belief = known[0] if known is not None else None
         stands, written = await self._servers.results.change(result_key(*name), decide, belief)
-        self._keep(name, stands)
-        if written:
-            self._changed(name)
+        self._moved(name, stands, written or stands != belief)
         return stands.value
+
+    async def move_all(self, moves: Sequence[Move]) -> dict[ResultName, ResultEntry | None]:
+        """Moves of many results; what stands of each then.
+
+        What can be told from what is known of them is written together, all or none: a fifth of the time that
+        as many single writes take. The rest, and all where that is refused, goes one by one.
+
+        Raises:
+            QueueUnavailable: as `move`.
+        """
+        stand: dict[ResultName, ResultEntry | None] = {}
+        foreseen = list(self._foreseen(moves))
+        for at in range(0, len(foreseen), TOGETHER):
+            part = foreseen[at : at + TOGETHER]
+            for name, kept in await self._write_together(part):
+                self._moved(name, kept, True)
+                stand[name] = kept.value
+
+        async def alone(move: Move) -> None:
+            stand[move.name] = await self.move(move.name, move.decide)
+
+        await together(alone, [move for move in moves if move.name not in stand])
+        return stand
+
+    def _foreseen(self, moves: Iterable[Move]) -> Iterator[tuple[ResultName, ResultEntry, int]]:
+        """What shall stand, and the revision that it follows; once for each name."""
+        seen: set[ResultName] = set()
+        for name, decide, guess in moves:
+            known = self._entries.get(name)
+            belief = known[0] if known is not None else guess
+            wanted = decide(belief.value) if belief is not None and name not in seen else None
+            if belief is not None and wanted is not None:
+                seen.add(name)
+                yield name, wanted, belief.revision
+
+    async def _write_together(
+        self, changes: Sequence[tuple[ResultName, ResultEntry, int]]
+    ) -> list[tuple[ResultName, Kept[ResultEntry]]]:
+        """What stands then; nothing when they were refused, or went without an answer."""
+        if len(changes) < 2:
+            return []
+        try:
+            revisions = await self._servers.results.update_all(
+                [(result_key(*name), wanted, revision) for name, wanted, revision in changes]
+            )
+        except (Conflict, QueueUnavailable) as error:
+            log.info("%d results move one by one: %s", len(changes), error)
+            return []
+        return [
+            (name, Kept(wanted, revision))
+            for (name, wanted, _), revision in zip(changes, revisions, strict=True)
+        ]
+
+    def _moved(self, name: ResultName, stands: Kept[ResultEntry], changed: bool) -> None:
+        self._keep(name, stands)
+        if changed:  # or may have been, when nothing was known of it or an answer was lost
+            self._changed(name)
 
     def _keep(self, name: ResultName, stands: Kept[ResultEntry]) -> ResultEntry | None:
         self._entries[name] = (stands, time.monotonic())

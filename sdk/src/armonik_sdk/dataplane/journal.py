@@ -6,58 +6,35 @@ subject. The refusal alone does not say who wrote, so the head decides (protocol
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, NamedTuple, TypeVar
 
-import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import Header, RawStreamMsg
+from nats.js.api import RawStreamMsg
 
 from armonik_sdk.api.names import JOURNAL, RunId
 from armonik_sdk.api.records import Record, ResultRecord
-from armonik_sdk.dataplane.errors import Conflict, QueueFull, QueueUnavailable
+from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
+from armonik_sdk.dataplane.requests import (
+    REQUEST_TIMEOUT,
+    UNREACHABLE,
+    WRONG_LAST_SEQUENCE,
+    Write,
+    atomic,
+    expecting,
+    refused,
+    write_all,
+)
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", Record, ResultRecord)
 
-REQUEST_TIMEOUT = 3.0
-"""Seconds that one request waits for its answer."""
 ATTEMPTS = 5
 """Requests until QueueUnavailable is raised."""
-WRONG_LAST_SEQUENCE = 10071
-"""The server's error code for a refused compare-and-set."""
-MAX_BATCH = 1_000
-"""Most records that the server stores all or none of."""
-_ATOMIC_SINCE = (2, 12)
-"""Version of nats-server that knows such batches. An older one would store the messages one by one."""
-
-# What a request may fail with when the server is away, restarting or electing a leader.
-UNREACHABLE = (
-    TimeoutError,
-    OSError,
-    nats.errors.Error,
-    nats.js.errors.ServiceUnavailableError,
-    nats.js.errors.NoStreamResponseError,
-)
-
-
-_STREAM_REFUSED = 10077
-"""The server's error code when a stream's own limit would be exceeded; the description says which."""
-_NO_ROOM = (10023, 10047)
-"""The server's error codes when it has no room for anything."""
-
-
-def refused(what: str, error: nats.js.errors.APIError) -> QueueUnavailable:
-    """The error for a write that the server refused, other than by compare-and-set."""
-    full = error.err_code == _STREAM_REFUSED and "bytes" in (error.description or "")
-    if full or error.err_code in _NO_ROOM:
-        return QueueFull(f"{what}: NATS has no room left ({error.description})")
-    return QueueUnavailable(f"{what}: {error}")
 
 
 @dataclass(frozen=True)
@@ -89,6 +66,7 @@ class Log(Generic[R]):
 
     def __init__(self, client: Client, model: type[R], *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._client = client
+        self._timeout = timeout
         self._js = client.jetstream(timeout=timeout)
         self._model: type[R] = model
 
@@ -127,7 +105,7 @@ class Log(Generic[R]):
             QueueUnavailable: no answer within the retries, or no room (QueueFull). The record may or may not
                 stand.
         """
-        headers = {str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(expected)}
+        headers = expecting(expected)
         last = QueueUnavailable(f"append to {subject} unanswered in {ATTEMPTS} attempts")
         for attempt in range(ATTEMPTS):
             try:
@@ -155,41 +133,12 @@ class Log(Generic[R]):
     @property
     def atomic(self) -> bool:
         """Whether the server that is connected stores several records all or none."""
-        version = self._client.connected_server_version
-        return (version.major, version.minor) >= _ATOMIC_SINCE
+        return atomic(self._client)
 
     async def append_all(self, appends: Sequence[Append[R]]) -> int:
-        """Append all of these or none, as one batch (ADR-50 of NATS); asked once.
-
-        Returns:
-            Sequence of the last one. Those before it have the sequences before.
-
-        Raises:
-            Conflict: the last record of a subject is not the one expected; the error does not say which.
-            QueueUnavailable: refused; or no answer, then all of them stand, or none, or will before long.
-        """
-        if not self.atomic:
-            raise QueueUnavailable("the server is too old to store several records all or none")
-        batch, last = secrets.token_hex(16), len(appends)
-        try:
-            for number, (subject, record, expected) in enumerate(appends, start=1):
-                headers = {
-                    str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(expected),
-                    "Nats-Batch-Id": batch,
-                    "Nats-Batch-Sequence": str(number),
-                }
-                if number < last:
-                    await self._client.publish(subject, record.encode(), headers=headers)
-                else:
-                    headers["Nats-Batch-Commit"] = "1"
-                    ack = await self._js.publish(subject, record.encode(), stream=JOURNAL, headers=headers)
-        except nats.js.errors.APIError as error:
-            if error.err_code == WRONG_LAST_SEQUENCE:
-                raise Conflict("a subject of the batch has another head") from error
-            raise refused("batch refused", error) from error
-        except UNREACHABLE as error:
-            raise QueueUnavailable(f"batch unanswered ({type(error).__name__}: {error})") from error
-        return int(ack.seq)
+        """Append all of these or none; asked once. Returns and raises as `write_all`."""
+        writes = [Write(subject, record.encode(), expected) for subject, record, expected in appends]
+        return await write_all(self._client, JOURNAL, writes, self._timeout)
 
 
 class Journal:

@@ -1,7 +1,7 @@
 """Typed access to the buckets TASKS, CONTROL and RESULTS."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import nats.js.errors
@@ -10,8 +10,16 @@ from nats.aio.client import Client
 from armonik_sdk.api.names import bucket_stream, bucket_subject
 from armonik_sdk.api.records import Control, DesiredState, Wire
 from armonik_sdk.dataplane.errors import Conflict, QueueUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, WRONG_LAST_SEQUENCE, refused
 from armonik_sdk.dataplane.listing import subjects
+from armonik_sdk.dataplane.requests import (
+    REQUEST_TIMEOUT,
+    UNREACHABLE,
+    WRONG_LAST_SEQUENCE,
+    Write,
+    expecting,
+    refused,
+    write_all,
+)
 
 T = TypeVar("T", bound=Wire)
 
@@ -36,6 +44,7 @@ class Bucket(Generic[T]):
         self, client: Client, name: str, model: type[T], *, timeout: float = REQUEST_TIMEOUT
     ) -> None:
         self._client = client
+        self._timeout = timeout
         self._js = client.jetstream(timeout=timeout)
         self._name = name
         self._model = model
@@ -124,6 +133,21 @@ class Bucket(Generic[T]):
                 continue
         raise QueueUnavailable(f"{self._name}[{key}] changed {_CAS_ATTEMPTS} times while it was written")
 
+    async def update_all(self, changes: Sequence[tuple[str, T, int]]) -> list[int]:
+        """Write each of these values if its key's revision is still the one beside it; 0: it must not exist.
+
+        Only RESULTS allows it. All are written or none, in one batch, asked once.
+
+        Returns:
+            The new revisions.
+
+        Raises:
+            Conflict, QueueUnavailable: as `write_all`.
+        """
+        writes = [Write(self._subject(key), value.encode(), revision) for key, value, revision in changes]
+        last = await write_all(self._client, bucket_stream(self._name), writes, self._timeout)
+        return list(range(last - len(writes) + 1, last + 1))
+
     async def _standing(self, key: str) -> "Kept[T]":
         found = await self.get(key)
         return Kept(*found) if found is not None else Kept(None, 0)
@@ -170,7 +194,7 @@ class Bucket(Generic[T]):
         return int(message.seq or 0) if (message.headers or {}).get("KV-Operation") else None
 
     async def _write(self, key: str, value: T, revision: int | None) -> int:
-        headers = {} if revision is None else {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        headers = {} if revision is None else expecting(revision)
         try:
             ack = await self._js.publish(self._subject(key), value.encode(), headers=headers)
         except nats.js.errors.APIError as error:

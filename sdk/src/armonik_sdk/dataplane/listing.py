@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nats.aio.client import Client
 
 from armonik_sdk.dataplane.errors import QueueUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE
+from armonik_sdk.dataplane.requests import REQUEST_TIMEOUT, UNREACHABLE
 
 
 class Page(NamedTuple):

@@ -13,8 +13,8 @@ from nats.aio.msg import Msg
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import ALL_QUEUED, DEFAULT_BAND, QUEUE, RunId, consumer
 from armonik_sdk.dataplane.errors import QueueFull, QueueUnavailable
-from armonik_sdk.dataplane.journal import REQUEST_TIMEOUT, UNREACHABLE, refused
 from armonik_sdk.dataplane.listing import subjects
+from armonik_sdk.dataplane.requests import REQUEST_TIMEOUT, UNREACHABLE, refused
 
 log = logging.getLogger(__name__)
 

@@ -81,11 +81,11 @@ async def ensure(client: Client, *, replicas: int = 1, store_bytes: int = 0) -> 
             info = await js.stream_info(bucket_stream(bucket))
         except nats.js.errors.NotFoundError:
             made = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=replicas)
-            made.max_bytes = shares[bucket]
             await js.create_key_value(made)
-        else:
-            if info.config.max_bytes != shares[bucket]:
-                await js.update_stream(info.config.evolve(max_bytes=shares[bucket]))
+            info = await js.stream_info(bucket_stream(bucket))
+        wanted = info.config.evolve(max_bytes=shares[bucket], allow_atomic=bucket == RESULTS or None)
+        if wanted != info.config:
+            await js.update_stream(wanted)
 
 
 async def ensure_consumer(client: Client, namespace: str, partition: str, band: int = DEFAULT_BAND) -> None:
