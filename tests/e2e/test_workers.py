@@ -151,12 +151,12 @@ def test_single_elements_are_cancelled_while_the_others_go_on(here: Space) -> No
 
 
 def test_a_high_priority_is_run_next_however_long_the_queue_is(here: Space) -> None:
-    here.submit("long", "sleep", seconds=0.5, count=400)
+    here.submit("long", "sleep", seconds=0.5, count=2_000)
     here.until("long", "is under way", lambda s: s.get("elements", {}).get("succeeded", 0) > 0)
     here.submit("urgent", payload={"inline": "now"}, options={"priority": 99})
     here.end("urgent")
     elements = here.status("long")["elements"]
-    assert elements["pending"] + elements["queued"] > 300
+    assert elements["pending"] + elements["queued"] > 1_000
     _cancel(here, "long")
     here.end("long")
 
