@@ -16,6 +16,9 @@ WINDOW_SECONDS = 30.0
 """Work that is queued ahead for each slot, as far as it can be foreseen."""
 WINDOW_RUNS = 8
 """Runs that may be open for each slot at least: some of them may be waiting for a retry."""
+HINTED_RUNS = 2
+"""The same while only other Tasks told how long elements take: what is queued keeps its size, so a wrong hint
+shall not cut all of a Task."""
 MAX_WINDOW = 1_000
 """Most open runs of one Task."""
 
@@ -33,11 +36,14 @@ def run_size(total: int, slots: int, pace: float | None) -> int:
     return max(1, min(fair, most))
 
 
-def window(size: int, slots: int, pace: float | None) -> int:
+def window(size: int, slots: int, pace: float | None, *, hinted: bool = False) -> int:
     """How many runs of this size may be open: the less that can be foreseen, the fewer.
 
-    What is queued keeps its size, so what is learned later helps only what is not.
+    What is queued keeps its size, so what is learned later helps only what is not. `hinted`: the pace is not
+    the Task's own.
     """
+    if hinted:
+        return min(MAX_WINDOW, HINTED_RUNS * slots)
     least = WINDOW_RUNS * slots
     if pace is None:
         return min(MAX_WINDOW, least)

@@ -98,6 +98,13 @@ def test_runs_are_cut_to_the_work_that_can_be_foreseen(total: int, slots: int, p
         assert runs == MAX_WINDOW or runs >= slots * WINDOW_RUNS
 
 
+@given(total=st.integers(1, 1_000_000), slots=st.integers(1, 1000), pace=PACES)
+def test_on_a_hint_every_slot_gets_its_next_run_and_no_more(
+    total: int, slots: int, pace: float | None
+) -> None:
+    assert window(run_size(total, slots, pace), slots, pace, hinted=True) == min(MAX_WINDOW, 2 * slots)
+
+
 def test_the_pace_is_that_of_what_completed() -> None:
     fold = TaskFold()
     assert fold.pace is None

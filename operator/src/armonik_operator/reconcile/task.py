@@ -162,9 +162,10 @@ def _forward(
     )
     assert partition is not None
     slots = max(1, partition.spec.pod_max * partition.spec.slots_per_pod)
-    pace = hint if fold.pace is None else fold.pace
+    hinted = fold.pace is None and hint is not None
+    pace = hint if hinted else fold.pace
     size = run_size(total, slots, pace)
-    room = max(0, window(size, slots, pace) - len(fold.open_runs))
+    room = max(0, window(size, slots, pace, hinted=hinted) - len(fold.open_runs))
     held = taken | Ranges.indexes(readiness.elements)
     submit = tuple(cut(total, held, size, room)) if room else ()
     return replace(made, refusal=refusal, abort=abort, submit=submit, resume=resume)
