@@ -49,6 +49,32 @@ def test_everything_there_is_submitted_in_runs() -> None:
     assert made.session_uid == "su"
 
 
+def _runs(fold: TaskFold) -> list[tuple[int, int]]:
+    """What is submitted of 1,000 elements when other Tasks' elements took 0.1 s each."""
+    task, options = make_task(count=1_000), TaskOptions()
+    return list(plan(task, make_session(), make_partition(), READY, fold, options, hint=0.1).submit)
+
+
+def test_other_tasks_tell_how_long_the_first_runs_are_and_no_further_ones() -> None:
+    fold = TaskFold()
+    first = _runs(fold)
+    assert first == [(0, 10), (10, 20), (20, 30), (30, 40)]
+    for number, (start, end) in enumerate(first):
+        fold.add(Record(record_id="s", kind=RecordKind.SUBMITTED, start=start, end=end, n=1), number, NOW)
+    assert _runs(fold) == []
+    done = tuple(Outcome(index=i, kind=OutcomeKind.COMPLETED, seconds=0.001) for i in range(10))
+    fold.add(Record(record_id="d", kind=RecordKind.DONE, start=0, end=10, n=1, outcomes=done), 9, NOW)
+    assert _runs(fold)[0] == (40, 540)
+
+
+def test_runs_that_wait_for_a_retry_leave_no_slot_without_work() -> None:
+    fold = TaskFold()
+    for number, (start, end) in enumerate(_runs(fold)):
+        record = Record(record_id="r", kind=RecordKind.RELEASED, start=start, end=end, n=1, not_before=9e9)
+        fold.add(record, number, NOW)
+    assert len(_runs(fold)) > 4
+
+
 @pytest.mark.parametrize(
     ("session", "partition", "needs", "reason"),
     [

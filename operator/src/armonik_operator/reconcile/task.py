@@ -162,9 +162,10 @@ def _forward(
     )
     assert partition is not None
     slots = max(1, partition.spec.pod_max * partition.spec.slots_per_pod)
-    hinted = fold.pace is None and hint is not None
-    pace = hint if hinted else fold.pace
+    pace = hint if fold.pace is None else fold.pace
     size = run_size(total, slots, pace)
+    # With runs that wait for a retry slots may need more than their next one.
+    hinted = fold.pace is None and hint is not None and not any(run.not_before for run in fold.open_runs)
     room = max(0, window(size, slots, pace, hinted=hinted) - len(fold.open_runs))
     held = taken | Ranges.indexes(readiness.elements)
     submit = tuple(cut(total, held, size, room)) if room else ()
