@@ -25,7 +25,6 @@ FRESH = 5.0
 NOTHING: Final[Kept[ResultEntry]] = Kept(None, 0)
 TOGETHER: Final = 256
 """Moves that are written at once, all or none."""
-_CAS_ATTEMPTS = 20
 
 
 class ResultName(NamedTuple):
@@ -102,7 +101,7 @@ class ResultBook:
         self._servers = servers
         self._changed = changed
         self._entries: OrderedDict[ResultName, tuple[Kept[ResultEntry], float]] = OrderedDict()
-        self._runs: OrderedDict[str, tuple[RunResults, int]] = OrderedDict()
+        self._runs: OrderedDict[str, Kept[RunResults]] = OrderedDict()
         self._outcomes = 0
 
     async def entry(self, name: ResultName) -> ResultEntry | None:
@@ -131,7 +130,11 @@ class ResultBook:
         return len(owed)
 
     async def put_run(self, received: Received) -> RunResults:
-        """Keep the outcomes of a run's record; what stands then, where each element has its first outcome."""
+        """Keep the outcomes of a run's record; what stands then, where each element has its first outcome.
+
+        Raises:
+            QueueUnavailable: no answer, or the entry changed again and again meanwhile.
+        """
         record, run = received.record, received.run
         new = RunResults(
             sequence=received.sequence,
@@ -141,32 +144,22 @@ class ResultBook:
             done=record.kind.terminal,
             time=received.time.timestamp(),
         )
-        bucket, key = self._servers.run_results, run.results
-        known = self._runs.get(key)
-        for _ in range(_CAS_ATTEMPTS):
-            if known is None:
-                revision = await bucket.create(key, new)
-                if revision is not None:
-                    return self._keep_run(key, new, revision)
-                known = await bucket.get(key)
-                continue
-            wanted = merge(known[0], new)
-            if wanted is None:
-                return self._keep_run(key, *known)
-            try:
-                return self._keep_run(key, wanted, await bucket.update(key, wanted, known[1]))
-            except Conflict:
-                known = await bucket.get(key)
-        raise QueueUnavailable(f"RESULTS[{key}] changed {_CAS_ATTEMPTS} times while it was written")
+        known = self._runs.get(run.results)
+        stands, _ = await self._servers.run_results.change(
+            run.results,
+            lambda now: new if now is None else merge(now, new),
+            known if known is not None else Kept(None, 0),
+        )
+        return self._keep_run(run.results, stands)
 
     async def run(self, run: RunId) -> RunResults | None:
         """What is kept of a run."""
         if (known := self._runs.get(run.results)) is not None:
-            return known[0]
+            return known.value
         found = await self._servers.run_results.get(run.results)
         if found is None:
             return None
-        return self._keep_run(run.results, *found)
+        return self._keep_run(run.results, Kept(*found))
 
     async def within(self, run: RunId, end: int) -> list[RunResults]:
         """All that is kept of the runs that begin in `[start, end)`, ascending.
@@ -278,18 +271,20 @@ class ResultBook:
             self._entries.popitem(last=False)
         return stands.value
 
-    def _keep_run(self, key: str, results: RunResults, revision: int) -> RunResults:
+    def _keep_run(self, key: str, stands: Kept[RunResults]) -> RunResults:
         """Runs differ in length by the hundreds, so what is kept in memory is bounded by their outcomes."""
-        before = self._runs.pop(key, None)
-        self._runs[key] = (results, revision)
-        self._outcomes += _weight(results) - (_weight(before[0]) if before is not None else 0)
+        assert stands.value is not None  # it was just written or read
+        self._outcomes += _weight(stands.value)
+        if (before := self._runs.pop(key, None)) is not None:
+            self._outcomes -= _weight(before.value)
+        self._runs[key] = stands
         while self._outcomes > KEPT_OUTCOMES and len(self._runs) > 1:
-            self._outcomes -= _weight(self._runs.popitem(last=False)[1][0])
-        return results
+            self._outcomes -= _weight(self._runs.popitem(last=False)[1].value)
+        return stands.value
 
 
-def _weight(results: RunResults) -> int:
-    return max(1, len(results.outcomes))
+def _weight(results: RunResults | None) -> int:
+    return max(1, len(results.outcomes)) if results is not None else 0
 
 
 def _final(entry: ResultEntry | None) -> bool:
