@@ -130,3 +130,30 @@ same Sessions. Sees nothing in `helm template`, where there is no cluster to loo
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* The Service that opens a server to the network, by its client port alone: NATS' monitoring port knows no passwords.
+(dict "root" $ "component" "nats" "port" 4222 "target" "client" "service" .Values.nats.outside.service). */}}
+{{- define "armonik.outsideService" -}}
+{{- if .service.type }}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "armonik.name" .root }}-{{ .component }}-outside
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{ include "armonik.labels" . | nindent 4 }}
+  {{- with .service.annotations }}
+  annotations: {{ toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ .service.type }}
+  selector: {{ include "armonik.selectorLabels" . | nindent 4 }}
+  ports:
+    - name: {{ .target }}
+      port: {{ .port }}
+      targetPort: {{ .target }}
+      {{- with .service.nodePort }}
+      nodePort: {{ . | int64 }}
+      {{- end }}
+{{- end }}
+{{- end }}

@@ -201,8 +201,7 @@ class ResultBook:
         Raises:
             QueueUnavailable: no answer, or the entry changed again and again meanwhile.
         """
-        known = self._entries.get(name)
-        belief = known[0] if known is not None else None
+        belief = self._belief(name)
         stands, written = await self._servers.results.change(result_key(*name), decide, belief)
         self._moved(name, stands, written or stands != belief)
         return stands.value
@@ -234,8 +233,7 @@ class ResultBook:
         """What shall stand, and the revision that it follows; once for each name."""
         seen: set[ResultName] = set()
         for name, decide, guess in moves:
-            known = self._entries.get(name)
-            belief = known[0] if known is not None else guess
+            belief = self._belief(name) or guess
             wanted = decide(belief.value) if belief is not None and name not in seen else None
             if belief is not None and wanted is not None:
                 seen.add(name)
@@ -245,8 +243,6 @@ class ResultBook:
         self, changes: Sequence[tuple[ResultName, ResultEntry, int]]
     ) -> list[tuple[ResultName, Kept[ResultEntry]]]:
         """What stands then; nothing when they were refused, or went without an answer."""
-        if len(changes) < 2:
-            return []
         try:
             revisions = await self._servers.results.update_all(
                 [(result_key(*name), wanted, revision) for name, wanted, revision in changes]
@@ -258,6 +254,10 @@ class ResultBook:
             (name, Kept(wanted, revision))
             for (name, wanted, _), revision in zip(changes, revisions, strict=True)
         ]
+
+    def _belief(self, name: ResultName) -> Kept[ResultEntry] | None:
+        known = self._entries.get(name)
+        return known[0] if known is not None else None
 
     def _moved(self, name: ResultName, stands: Kept[ResultEntry], changed: bool) -> None:
         self._keep(name, stands)

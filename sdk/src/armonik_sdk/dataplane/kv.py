@@ -100,8 +100,8 @@ class Bucket(Generic[T]):
         return await self._write(key, value, revision)
 
     async def change(
-        self, key: str, decide: Callable[[T | None], T | None], belief: "Kept[T] | None" = None
-    ) -> tuple["Kept[T]", bool]:
+        self, key: str, decide: Callable[[T | None], T | None], belief: Kept[T] | None = None
+    ) -> tuple[Kept[T], bool]:
         """Write what `decide` makes of what stands, by compare-and-set; None leaves it alone.
 
         Args:
@@ -148,10 +148,6 @@ class Bucket(Generic[T]):
         last = await write_all(self._client, bucket_stream(self._name), writes, self._timeout)
         return list(range(last - len(writes) + 1, last + 1))
 
-    async def _standing(self, key: str) -> "Kept[T]":
-        found = await self.get(key)
-        return Kept(*found) if found is not None else Kept(None, 0)
-
     async def delete(self, key: str) -> None:
         """Remove a key without a trace; an absent one is fine. The operator alone may.
 
@@ -188,6 +184,10 @@ class Bucket(Generic[T]):
                 if standing is not None:
                     found[key] = standing[0]
         return found
+
+    async def _standing(self, key: str) -> Kept[T]:
+        found = await self.get(key)
+        return Kept(*found) if found is not None else Kept(None, 0)
 
     async def _marker(self, key: str) -> int | None:
         message = await self._js.get_last_msg(bucket_stream(self._name), self._subject(key))
