@@ -1,1 +1,1 @@
-"""The one home of kinds, records, names and constants; imports only pydantic."""
+"""Kinds, records, messages, names, bounds: the contract; imports only pydantic."""

@@ -6,6 +6,24 @@ Nothing here computes anything; subjects and keys of the data plane live beside 
 from enum import StrEnum
 from typing import Final
 
+from armonik_sdk.api.bounds import DATA_CHUNK_BYTES as DATA_CHUNK_BYTES
+from armonik_sdk.api.bounds import MAX_CANCELLED as MAX_CANCELLED
+from armonik_sdk.api.bounds import MAX_DEPENDENCIES as MAX_DEPENDENCIES
+from armonik_sdk.api.bounds import MAX_ELEMENTS as MAX_ELEMENTS
+from armonik_sdk.api.bounds import MAX_FAILURES as MAX_FAILURES
+from armonik_sdk.api.bounds import MAX_INLINE_BYTES as MAX_INLINE_BYTES
+from armonik_sdk.api.bounds import MAX_INTERVALS as MAX_INTERVALS
+from armonik_sdk.api.bounds import MAX_ITEM_DEPENDENCIES as MAX_ITEM_DEPENDENCIES
+from armonik_sdk.api.bounds import MAX_ITEM_TEXT as MAX_ITEM_TEXT
+from armonik_sdk.api.bounds import MAX_ITEMS as MAX_ITEMS
+from armonik_sdk.api.bounds import MAX_MESSAGE as MAX_MESSAGE
+from armonik_sdk.api.bounds import MAX_OUTPUTS as MAX_OUTPUTS
+from armonik_sdk.api.bounds import MAX_PARTITION_NAME as MAX_PARTITION_NAME
+from armonik_sdk.api.bounds import MAX_PINS as MAX_PINS
+from armonik_sdk.api.bounds import MAX_RESULT_INLINE_BYTES as MAX_RESULT_INLINE_BYTES
+from armonik_sdk.api.bounds import MAX_RESULT_NAME as MAX_RESULT_NAME
+from armonik_sdk.api.bounds import MAX_SPEC_BYTES as MAX_SPEC_BYTES
+
 API_GROUP: Final = "armonik.io"
 """The API group. One constant, because the domain may have to change."""
 API_VERSION: Final = "v1alpha1"
@@ -51,6 +69,14 @@ PARENT_NAME_ANNOTATION: Final = f"{API_GROUP}/parent-name"
 """On child Tasks: name of the Task whose worker submitted them."""
 MAX_ELEMENTS_ANNOTATION: Final = f"{API_GROUP}/max-elements"
 """On namespaces: bound of unfinished elements in it."""
+NATS_STORE_ANNOTATION: Final = f"{API_GROUP}/nats-store"
+"""On a Namespace: what its account on NATS may keep on disk, as `400MB`."""
+NATS_PART_ANNOTATIONS: Final = {part: f"{API_GROUP}/nats-{part}" for part in ("journal", "queue", "results")}
+"""On a Namespace: bytes above which the part of it in NATS lets no new work in."""
+NATS_CREDENTIALS_ANNOTATION: Final = f"{API_GROUP}/nats-credentials"
+"""On a Namespace: a number; a higher one revokes the credentials files of its agents and clients."""
+ROTATE_ANNOTATION: Final = f"{API_GROUP}/rotate-signing-key"
+"""On the Secret of NATS: the operator replaces the key that signs accounts at its next start."""
 SERVED_ANNOTATION: Final = f"{API_GROUP}/served"
 """On the Secrets of the chart's servers: which content their pods were started with."""
 
@@ -60,6 +86,9 @@ AGENT_SECRET: Final = "armonik-agent"  # noqa: S105 - the name of a Secret, not 
 CLIENT_SECRET: Final = "armonik-client"  # noqa: S105 - the name of a Secret, not its content
 NATS_SECRET: Final = "armonik-nats"  # noqa: S105 - the name of a Secret, not its content
 S3_SECRET: Final = "armonik-s3"  # noqa: S105 - the name of a Secret, not its content
+CA_SECRET: Final = "armonik-ca"  # noqa: S105 - the name of a Secret, not its content
+TLS_SECRETS: Final = {"nats": "armonik-nats-tls", "s3": "armonik-s3-tls"}
+"""Secrets with the certificates of the chart's servers."""
 SERVICE_CONFIGURATION: Final = "armonik-service-configuration"
 """ConfigMap with limits, defaults and endpoints, in every namespace in use."""
 
@@ -68,40 +97,20 @@ AGENT_CONTAINER: Final = "agent"
 
 DEFAULT_OUTPUT: Final = "result"
 """Output of a Task that names none."""
+PRINTED_BYTES: Final = 64 * 1024
+"""Kept of what an element prints, where nobody says otherwise."""
+LEAST_PRINTED_BYTES: Final = 1024
+"""Least that can be kept of what an element prints, if anything is: some lines at both ends."""
+ERROR_OUTPUT: Final = "error"
+"""Name under which the detail of an element that failed is read; it counts as no output."""
 
-# Limits that schema, client and operator share ---------------------------------------------------------
-MAX_INLINE_BYTES: Final = 32 * 1024
-"""Largest payload inside a manifest, in bytes; larger ones go to the object store first."""
-MAX_RESULT_INLINE_BYTES: Final = 4 * 1024
-"""Largest result shown in a Task's status, in bytes."""
-MAX_ITEMS: Final = 1_000
-MAX_ELEMENTS: Final = 10_000_000
-"""Most elements of one Task."""
-MAX_OUTPUTS: Final = 16
-MAX_DEPENDENCIES: Final = 4_096
-MAX_ITEM_DEPENDENCIES: Final = 64
-MAX_PINS: Final = 8_000
-"""Most different Tasks that one Task may depend on by name; results by id have no such bound."""
-MAX_CANCELLED: Final = 1_000
-"""Most intervals of elements that a user may cancel in one Task."""
-MAX_FAILURES: Final = 10
-"""Failures that a status describes in words; all failed indexes stand in `failedIndexes`."""
-MAX_MESSAGE: Final = 1_024
-"""Longest message in a condition or failure, in characters."""
-MAX_INTERVALS: Final = 16 * 1024
-"""Longest interval string in a status, in characters; longer ones spill to `detailRef`."""
-MAX_SPEC_BYTES: Final = 128 * 1024
-"""Largest Task spec the client sends; above it the items go to an object (`itemsRef`)."""
-DATA_CHUNK_BYTES: Final = 80 * 1024
-"""Bytes a message that workers and clients keep to when they send data in pieces."""
-MAX_PARTITION_NAME: Final = 40
-"""Pod names and queue consumers are built from a Partition's name."""
+# Limits that schema, client and operator share; bounds on lengths are in `bounds` -------------
 MIN_PRIORITY: Final = 1
 MAX_PRIORITY: Final = 99
 
 
 class ConditionType(StrEnum):
-    """Types of conditions. The order is the order in which they stand in a status."""
+    """Types of conditions. The order is their order in a status."""
 
     FINISHED = "Finished"
     DELETING = "Deleting"
@@ -110,6 +119,8 @@ class ConditionType(StrEnum):
     WAITING = "Waiting"
     QUEUE_FULL = "QueueFull"
     CHILDREN_BLOCKED = "ChildrenBlocked"
+    CHILDREN_REFUSED = "ChildrenRefused"
+    ISOLATED = "Isolated"
 
 
 class ConditionStatus(StrEnum):
@@ -141,19 +152,25 @@ class Reason(StrEnum):
     DEPENDENCY_NOT_FOUND = "DependencyNotFound"
     DEPENDENCY_INVALID = "DependencyInvalid"
     DEPENDENCY_CYCLE = "DependencyCycle"
+    SUB_TASK_INVALID = "SubTaskInvalid"
     PAYLOAD_NOT_FOUND = "PayloadNotFound"
+    MANIFEST_INVALID = "ManifestInvalid"
     QUOTA_EXCEEDED = "QuotaExceeded"
     QUEUE_UNAVAILABLE = "QueueUnavailable"
     QUEUE_FULL = "QueueFull"
     STORE_UNAVAILABLE = "StoreUnavailable"
+    DATA_INVALID = "DataInvalid"
     # Partition, Ready=False
     TEMPLATE_INVALID = "TemplateInvalid"
     WORKER_CRASH_LOOPING = "WorkerCrashLooping"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    POD_START_FAILED = "PodStartFailed"
     UNSCHEDULABLE = "Unschedulable"
     STARTING = "Starting"
     SCALED_TO_ZERO = "ScaledToZero"
     PREEMPTED = "Preempted"
+    # Partition, Isolated=False
+    SHARED = "Shared"
     # Waiting: why elements do not run yet
     WAITING_FOR_DATA = "WaitingForData"
     WAITING_FOR_ROOM = "WaitingForRoom"
@@ -178,10 +195,14 @@ class FailureReason(StrEnum):
     """The worker reported success but an expected output was never written."""
     INPUT_MISSING = "InputMissing"
     """A payload or dependency object is not in the store."""
+    INPUT_TOO_LARGE = "InputTooLarge"
+    """Payload and dependencies together are larger than an agent's room for them."""
     DEPENDENCY_ABORTED = "DependencyAborted"
     MAX_DURATION_EXCEEDED = "MaxDurationExceeded"
     LEASE_LOST = "LeaseLost"
     """Too many takeovers without a known cause."""
+    DATA_LOST = "DataLost"
+    """How it ended is not known: its record, or the object that held it, cannot be read any more."""
     CANCELLED = "Cancelled"
 
 

@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a CustomResourceDefinition says beside the schema."""
+    """Fields of a CustomResourceDefinition beside the schema."""
 
     model: type[Resource]
     plural: str
@@ -101,7 +101,9 @@ TASK: Final = Definition(
         _age(),
         Column("Priority", ".status.options.priority", "1 to 99; higher first.", type="integer", wide=True),
         Column("Worker", ".status.worker", "Pod that ran it last; single tasks.", wide=True),
-        Column("Reason", ".status.conditions[0].reason", "Reason of the most telling condition.", wide=True),
+        Column(
+            "Reason", ".status.conditions[0].reason", "Reason of the most significant condition.", wide=True
+        ),
         _finished(),
     ),
 )

@@ -8,10 +8,12 @@ ApiError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from pydantic import ValidationError
+from pydantic import ValidationError
+
+_MOST_PROBLEMS: Final = 10
+"""Problems that `explain` writes out; a list of a thousand bad items would fill a log."""
 
 
 class ApiError(Exception):
@@ -39,15 +41,9 @@ class InvalidManifest(ApiError, ValueError):  # noqa: N818 - reads as the thing 
         super().__init__(f"invalid {kind}: " + "; ".join(str(problem) for problem in self.problems))
 
     @classmethod
-    def from_validation(cls, kind: str, error: "ValidationError") -> "InvalidManifest":
+    def from_validation(cls, kind: str, error: ValidationError) -> "InvalidManifest":
         """Translate pydantic's error into field paths that a Kubernetes user knows."""
-        return cls(
-            kind,
-            [
-                FieldProblem(_path(e["loc"]), _message(e["type"], e["msg"]))
-                for e in error.errors(include_url=False, include_input=False, include_context=False)
-            ],
-        )
+        return cls(kind, field_problems(error))
 
 
 class InvalidIntervals(ApiError, ValueError):  # noqa: N818 - reads as the thing that is wrong
@@ -55,7 +51,27 @@ class InvalidIntervals(ApiError, ValueError):  # noqa: N818 - reads as the thing
 
 
 class NotStructural(ApiError, TypeError):  # noqa: N818 - reads as the thing that is wrong
-    """A model uses something that a Kubernetes schema cannot say."""
+    """A model uses something that a Kubernetes schema cannot express."""
+
+
+def field_problems(error: ValidationError) -> list[FieldProblem]:
+    """What pydantic found, with field paths that a Kubernetes user knows."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [FieldProblem(_path(one["loc"]), _message(one["type"], one["msg"])) for one in found]
+
+
+def explain(error: BaseException) -> str:
+    """The text of an error for a message that somebody reads.
+
+    pydantic's own text carries addresses of its documentation, the input (which may be secret) and words of
+    Python; here each field at fault is named with what is wrong, at most 10 of them.
+    """
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problems = field_problems(error)
+    text = "; ".join(str(problem) for problem in problems[:_MOST_PROBLEMS])
+    more = len(problems) - _MOST_PROBLEMS
+    return f"{text}; and {more} more" if more > 0 else text
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

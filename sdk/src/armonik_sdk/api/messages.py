@@ -1,21 +1,22 @@
-"""Messages of the data plane that are not kept: the queue's, the question to an owner, events of agents."""
+"""Messages of the data plane that are not stored: queue messages, the probe of an owner, events of agents."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from armonik_sdk.api.bounds import MAX_EVENT_BYTES
+from armonik_sdk.api.bounds import MAX_MESSAGE_BYTES as MAX_MESSAGE_BYTES
 from armonik_sdk.api.const import MAX_DEPENDENCIES
+from armonik_sdk.api.fields import ResultName
 from armonik_sdk.api.kinds.data import Dependency, ObjectRef
 from armonik_sdk.api.kinds.options import TaskOptions
+from armonik_sdk.api.kinds.partition import WorkerInfo
 from armonik_sdk.api.kinds.task import Item
 from armonik_sdk.api.records import DataRef, Wire
 
-MAX_MESSAGE_BYTES = 256 * 1024
-"""Longest queue message or record; what is longer goes to an object that it names (protocol rule 15)."""
-
 
 class ElementSpec(Wire):
-    """What is special about one element of a run; what it leaves out stands in the message."""
+    """Settings of one element of a run; what it leaves out is in the message."""
 
     payload: DataRef | None = None
     payload_id: str = ""
@@ -64,15 +65,17 @@ class RunMessage(Wire):
 class ManifestItem(Item):
     """A line of an items object: an Item, with ids of the results it must produce if they are not implied.
 
-    It stands in no manifest, so it may depend on as much as a whole Task: sub-tasks add up what others made.
+    It is in no manifest, so it may depend on as much as a whole Task: sub-tasks add up what others made.
     """
 
     depends_on: Annotated[list[Dependency], Field(max_length=MAX_DEPENDENCIES)] | None = None
-    output_ids: list[str] | None = None
+    output_ids: list[ResultName] | None = None
 
 
 class Ask(Wire):
     """Question to an owner: do you hold this run at this epoch?"""
+
+    most_bytes: ClassVar[int] = MAX_EVENT_BYTES
 
     journal: str
     """Journal subject of the run."""
@@ -82,15 +85,21 @@ class Ask(Wire):
 class Answer(Wire):
     """Answer to `Ask`."""
 
+    most_bytes: ClassVar[int] = MAX_EVENT_BYTES
+
     holds: bool
     process: str
     """The answering process; another one than the owner's means that the owner's process is gone."""
 
 
 class PodEvent(Wire):
-    """`worker-down` or `drained`, told by an agent about its own pod."""
+    """`worker-down`, `worker-silent`, `worker-about` or `drained`: an agent's report about its own pod."""
+
+    most_bytes: ClassVar[int] = MAX_EVENT_BYTES
 
     pod: str
     """UID."""
     name: str = ""
     reason: str = ""
+    worker: WorkerInfo | None = None
+    """Of `worker-about`."""

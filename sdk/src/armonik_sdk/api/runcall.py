@@ -8,8 +8,13 @@ From agent to worker, any number of times:
 
 - `elements`, each with `index`, `id` (of the task), `payload` (number of a blob, or the name of a file of the
   folder), `dependencies` (by id: number of a blob, or null for the file of that name; left out when there are
-  none), `outputs` (id of the result by name); beside them `folder`, `options` (text by text), `limit`
-  (seconds that one execution may take), `session`. Worked on in this order, one after the other.
+  none), `needs` (their ids in the order of submission: the Task's, then the element's own; an id may occur
+  twice; left out with `dependencies`), `outputs` (id of the result by name), `attempt` (number of this
+  execution, from 1); beside them `folder`, `options` (text by text), `limit` (seconds that one execution may
+  take), `executions` (how many an element may have), `session`, and for people `sessionName`, `task`,
+  `partition`; `printed` (most bytes of what each prints that `ended` shall bring; left out when none); and if
+  there is one, `environment` with `sha256` and `place` (number of a blob, or name of a file) of a ZIP archive
+  that functions import from. Worked on in this order, one after the other.
 - `skip`: indexes that need not begin any more.
 - `stop`: the same, and the one that is executed is ended.
 
@@ -22,11 +27,15 @@ From worker to agent: `ended`, each with `index` and one of
   of a blob, or name of a file of the folder), and where there are any `needs` (numbers of earlier ones, ids
   of the element's dependencies), `output` (name of the output that it makes in the element's place, which is
   then not in `outputs`), `options`, `partition`, `priority`;
-- `error`: text of an error that trying again does not mend;
-- `failed`: text of one that it may mend;
+- `error`: text of a final error;
+- `failed`: text of an error after which the element may be tried again; both may have `detail`, number of a
+  blob that says more: it is kept with the element's end, readable as its output `error`;
 - `timeout` or `skipped`: true;
 
-and `seconds` of the execution, if there was one.
+and `seconds` of the execution, if there was one; with it `printed`, number of a blob: the beginning and the
+end of what it printed, as UTF-8, if it printed something and this was asked for. A call
+in which no element was given is a question: its only frame has no `ended` entries, and `worker`, text by
+text: `kind` and what else `WorkerInfo` says.
 """
 
 import json
@@ -36,12 +45,6 @@ from typing import Any, Final
 
 METHOD: Final = "/armonik.k8s.v1.RunWorker/ProcessRun"
 """Full name of the gRPC method; bidirectional streaming, messages are frames."""
-INLINE_BYTES: Final = 64 * 1024
-"""Longer payloads, dependencies and outputs are files of the folder."""
-MAX_NEEDS: Final = 4_096
-"""Most of what one sub-task needs: as much as a Task may depend on."""
-MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-"""Longest message that either side takes."""
 _LENGTH: Final = struct.Struct(">I")
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 

@@ -43,6 +43,8 @@ _ORDER: Final = (
 )
 """Every key a schema may have, in the order in which the files show them."""
 _INT32_MAX: Final = 2**31 - 1
+_EXACT_MAX: Final = 2**53 - 1
+"""Largest integer of fields without a bound of their own; without it the apiserver takes 1e300 for one."""
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
@@ -87,7 +89,8 @@ def _convert(node: Schema, definitions: dict[str, Schema], path: str, opened: tu
             case _:
                 raise NotStructural(f"{path}: Kubernetes has no {key!r} in schemas (value {value!r})")
     if schema.get("type") == "integer":
-        schema["format"] = "int32" if schema.get("maximum", _INT32_MAX + 1) <= _INT32_MAX else "int64"
+        schema.setdefault("maximum", _EXACT_MAX)
+        schema["format"] = "int32" if schema["maximum"] <= _INT32_MAX else "int64"
     return {key: schema[key] for key in _ORDER if key in schema}
 
 
@@ -114,8 +117,11 @@ def _inline(
 
 
 def _merge(inner: Schema, outer: Schema) -> Schema:
-    """The outer node refines the inner one; rules of both hold."""
+    """The outer node refines the inner one, field by field of an object; rules of both hold."""
     merged = {**inner, **outer}
+    if "properties" in inner and "properties" in outer:
+        fields = {name: _merge(inner["properties"][name], part) for name, part in outer["properties"].items()}
+        merged["properties"] = inner["properties"] | fields
     rules = [*inner.get(_RULES, []), *outer.get(_RULES, [])]
     return merged | ({_RULES: rules} if rules else {})
 

@@ -1,4 +1,4 @@
-"""The three kinds and their parts: the one source of the CRDs, used by client, operator and agent."""
+"""The three kinds and their parts: the one source of the CRDs."""
 
 from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, OutputName, PartitionName, ResultId
 from armonik_sdk.api.kinds.data import Dependency, ObjectRef, Payload
@@ -15,7 +15,7 @@ from armonik_sdk.api.kinds.meta import (
     set_condition,
 )
 from armonik_sdk.api.kinds.options import Application, TaskOptions, merge_options
-from armonik_sdk.api.kinds.partition import Partition, PartitionSpec, PartitionStatus
+from armonik_sdk.api.kinds.partition import Partition, PartitionSpec, PartitionStatus, WorkerInfo
 from armonik_sdk.api.kinds.pod import PodTemplate, TemplateMeta, WorkerContainer, WorkerPodSpec
 from armonik_sdk.api.kinds.session import (
     Session,
@@ -66,6 +66,7 @@ __all__ = [
     "TaskTimes",
     "TemplateMeta",
     "WorkerContainer",
+    "WorkerInfo",
     "WorkerPodSpec",
     "condition",
     "find_condition",

@@ -3,20 +3,25 @@
 import base64
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from armonik_sdk.api.const import MAX_ELEMENTS, MAX_INLINE_BYTES
 from armonik_sdk.api.kinds.base import (
     BASE64_PATTERN,
     ApiModel,
     DnsLabel,
+    NamedUid,
     ObjectKey,
     OutputName,
     ResultId,
     Sha256,
+    is_stored,
 )
 from armonik_sdk.api.kinds.schema import cel, rules
 
+_INLINE_FITS = f"at most {MAX_INLINE_BYTES // 1024} KiB in UTF-8"
+_INLINE_RULE = rules(cel(f"bytes(self).size() <= {MAX_INLINE_BYTES}", _INLINE_FITS))
+"""The schema's maxLength counts characters."""
 _MAX_BASE64 = (MAX_INLINE_BYTES + 2) // 3 * 4
 
 
@@ -46,7 +51,7 @@ class Payload(ApiModel):
         )
     )
 
-    inline: Annotated[str, Field(max_length=MAX_INLINE_BYTES)] | None = None
+    inline: Annotated[str, Field(max_length=MAX_INLINE_BYTES, json_schema_extra=_INLINE_RULE)] | None = None
     """Text, at most 32 KiB in UTF-8."""
     data: Annotated[str, Field(max_length=_MAX_BASE64, pattern=BASE64_PATTERN)] | None = None
     """Bytes in base64, at most 32 KiB before encoding."""
@@ -57,9 +62,9 @@ class Payload(ApiModel):
 
     @field_validator("inline")
     @classmethod
-    def _inline_fits(cls, value: str | None) -> str | None:
-        if value is not None and len(value.encode()) > MAX_INLINE_BYTES:
-            raise ValueError(f"at most {MAX_INLINE_BYTES} bytes; put larger payloads into the object store")
+    def _inline_fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not is_stored(info) and value is not None and len(value.encode()) > MAX_INLINE_BYTES:
+            raise ValueError(f"{_INLINE_FITS}; put larger payloads into the object store")
         return value
 
     @model_validator(mode="after")
@@ -69,8 +74,10 @@ class Payload(ApiModel):
         return self
 
     @classmethod
-    def of(cls, content: bytes | str) -> "Payload":
-        """A payload that stands in the manifest: text as it is, bytes as text when they are UTF-8.
+    def of(cls, content: bytes | str, *, most_text: int = MAX_INLINE_BYTES) -> "Payload":
+        """A payload in the manifest: text as it is, bytes as text when they are UTF-8.
+
+        Text of more than `most_text` characters is written as bytes.
 
         Raises:
             ValueError: more than 32 KiB.
@@ -79,12 +86,15 @@ class Payload(ApiModel):
         if len(raw) > MAX_INLINE_BYTES:
             raise ValueError(f"{len(raw)} bytes do not fit into a manifest (at most {MAX_INLINE_BYTES})")
         try:
-            return cls(inline=raw.decode())
+            text = raw.decode()
         except UnicodeDecodeError:
+            text = None
+        if text is None or len(text) > most_text:
             return cls(data=base64.b64encode(raw).decode())
+        return cls(inline=text)
 
     def content(self) -> bytes | None:
-        """The bytes, if they stand in the manifest."""
+        """The bytes, if they are in the manifest."""
         if self.inline is not None:
             return self.inline.encode()
         return base64.b64decode(self.data) if self.data is not None else None
@@ -97,14 +107,16 @@ class Dependency(ApiModel):
         json_schema_extra=rules(
             cel("has(self.task) != has(self.result)", "exactly one of task, result"),
             cel(
-                "has(self.task) || (!has(self.output) && !has(self.index))",
-                "output and index select from a task; they cannot stand beside result",
+                "has(self.task) || (!has(self.output) && !has(self.index) && !has(self.uid))",
+                "output, index and uid select from a task; they cannot be used with result",
             ),
         )
     )
 
     task: DnsLabel | None = None
     """Name of a task of the same session."""
+    uid: NamedUid | None = None
+    """UID of the task, so that no other of its name is meant."""
     output: OutputName | None = None
     """Only this output of the task; unset means all its outputs."""
     index: Annotated[int, Field(ge=0, le=MAX_ELEMENTS - 1)] | None = None
@@ -116,6 +128,6 @@ class Dependency(ApiModel):
     def _task_or_result(self) -> Self:
         if (self.task is None) == (self.result is None):
             raise ValueError("exactly one of task, result")
-        if self.task is None and (self.output is not None or self.index is not None):
-            raise ValueError("output and index select from a task; they cannot stand beside result")
+        if self.task is None and (self.output, self.index, self.uid) != (None, None, None):
+            raise ValueError("output, index and uid select from a task; they cannot be used with result")
         return self

@@ -1,6 +1,8 @@
 """Metadata and conditions, and the base of the three kinds."""
 
 import json
+import logging
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -8,8 +10,11 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator
 
 from armonik_sdk.api.const import GROUP_VERSION, MAX_MESSAGE, ConditionStatus, ConditionType
-from armonik_sdk.api.errors import FieldProblem, InvalidManifest
-from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, Time
+from armonik_sdk.api.errors import FieldProblem, InvalidManifest, explain
+from armonik_sdk.api.kinds.base import STORED, ApiModel, DnsLabel, Time
+from armonik_sdk.api.names import NamespacedName
+
+log = logging.getLogger(__name__)
 
 
 class OwnerReference(ApiModel):
@@ -55,7 +60,7 @@ class Condition(ApiModel):
     reason: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Z][A-Za-z0-9]*$")]
     """Why, in one word for programs."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
-    """Why and how to mend it, in words for people."""
+    """Why, and how to fix it, in words for people."""
 
 
 class Resource(ApiModel):
@@ -64,6 +69,16 @@ class Resource(ApiModel):
     api_version: str = GROUP_VERSION
     kind: str = ""
     metadata: ObjectMeta
+
+    @property
+    def namespace(self) -> str:
+        """Of the object; empty for one that was made without."""
+        return self.metadata.namespace or ""
+
+    @property
+    def namespaced_name(self) -> NamespacedName:
+        """Namespace and name."""
+        return NamespacedName(self.namespace, self.metadata.name)
 
     @field_validator("api_version")
     @classmethod
@@ -83,13 +98,21 @@ class Resource(ApiModel):
     def from_object(cls, obj: dict[str, Any]) -> Self:
         """Read an object that a server sent; fields this version does not know are ignored.
 
+        So are parts of a status that it cannot read: the status is what the operator made of the object, and
+        is written again.
+
         Raises:
-            InvalidManifest: a known field has an impossible value.
+            InvalidManifest: a known field of the spec or the metadata has an impossible value.
         """
         try:
-            return cls.model_validate(obj, extra="ignore")
+            return cls.model_validate(obj, extra="ignore", context=STORED)
         except ValidationError as error:
-            raise InvalidManifest.from_validation(cls._kind(), error) from error
+            invalid = InvalidManifest.from_validation(cls._kind(), error)
+            mended = _without_faults(obj, invalid.problems)
+            if mended is None:
+                raise invalid from error
+            log.warning("%s %s: its status is read in part: %s", cls._kind(), _name(obj), explain(error))
+            return cls.from_object(mended)
 
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any]) -> Self:
@@ -117,6 +140,33 @@ class Resource(ApiModel):
         return str(cls.model_fields["kind"].default)
 
 
+_IN_STATUS = re.compile(r"status(?:\.(\w+)(?:\[(\d+)\])?)?(?:\W|$)")
+
+
+def _without_faults(obj: dict[str, Any], problems: Iterable[FieldProblem]) -> dict[str, Any] | None:
+    """The object without the parts of its status that are at fault; None when others are at fault too."""
+    status, faulty = obj.get("status"), dict[str, set[int]]()
+    for problem in problems:
+        place = _IN_STATUS.match(problem.field)
+        if place is None:
+            return None
+        field, index = place.groups()
+        if field is None or not isinstance(status, dict):
+            return {name: part for name, part in obj.items() if name != "status"}
+        faulty.setdefault(field, set()).update({int(index)} if index else ())
+    kept = dict(status or {})
+    for field, indexes in faulty.items():
+        entries = kept.pop(field, None)
+        if isinstance(entries, list) and indexes:
+            kept[field] = [entry for index, entry in enumerate(entries) if index not in indexes]
+    return {**obj, "status": kept}
+
+
+def _name(obj: dict[str, Any]) -> str:
+    meta = obj.get("metadata") or {}
+    return f"{meta.get('namespace', '')}/{meta.get('name', '')}"
+
+
 _ORDER = {str(kind): place for place, kind in enumerate(ConditionType)}
 
 
@@ -132,7 +182,7 @@ def is_true(conditions: Iterable[Condition], type_: str) -> bool:
 
 
 def set_condition(conditions: Iterable[Condition], new: Condition) -> list[Condition]:
-    """The list with this condition put in, the most telling type first (columns show the first reason).
+    """The list with this condition put in, the most significant type first (columns show the first reason).
 
     The old transition time is kept when the status did not change.
     """

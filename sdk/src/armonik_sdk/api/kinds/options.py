@@ -4,10 +4,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from armonik_sdk.api.bounds import MAX_OPTION_TEXT, MAX_OPTIONS, MAX_OPTIONS_BYTES
 from armonik_sdk.api.const import MAX_PRIORITY, MIN_PRIORITY
-from armonik_sdk.api.kinds.base import ApiModel, PartitionName
+from armonik_sdk.api.kinds.base import ApiModel, ObjectKey, PartitionName, Sha256
 
 _Text = Annotated[str, Field(max_length=253)]
+_Setting = Annotated[str, Field(max_length=MAX_OPTION_TEXT)]
 
 
 class Application(ApiModel):
@@ -21,6 +23,15 @@ class Application(ApiModel):
     """Namespace of the service inside the application."""
     service: _Text | None = None
     """Service inside the application."""
+
+
+class Environment(ApiModel):
+    """Packages and source files that functions need: a ZIP archive in the object store."""
+
+    object: ObjectKey
+    """Key of the archive, below `<namespace>/<UID of the session>/`."""
+    sha256: Sha256
+    """SHA-256 of the archive in lower-case hexadecimal."""
 
 
 class TaskOptions(ApiModel):
@@ -41,8 +52,13 @@ class TaskOptions(ApiModel):
     """Which code of the worker should run. Its fields are inherited one by one."""
     engine_type: _Text | None = None
     """Engine of the worker, for workers that have several."""
-    options: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] | None = None
+    options: (
+        Annotated[dict[str, Annotated[str, Field(max_length=MAX_OPTION_TEXT)]], Field(max_length=MAX_OPTIONS)]
+        | None
+    ) = None
     """Free settings for the worker. Inherited key by key."""
+    environment: Environment | None = None
+    """What workers of functions import from. One for all elements of a task."""
 
 
 def merge_options(*layers: TaskOptions | None) -> TaskOptions:
@@ -57,6 +73,19 @@ def merge_options(*layers: TaskOptions | None) -> TaskOptions:
             inherited = merged.get(name)
             merged[name] = {**inherited, **value} if isinstance(inherited, dict) else value
     return TaskOptions.model_validate(merged)
+
+
+def too_many_settings(*layers: TaskOptions | None) -> str:
+    """Why the free settings of these layers cannot be merged: each layer fits, and all together do not."""
+    merged: dict[str, str] = {}
+    for layer in reversed(layers):
+        merged |= (layer.options if layer is not None else None) or {}
+    if len(merged) > MAX_OPTIONS:
+        return f"{len(merged)} settings, more than {MAX_OPTIONS}, with those that are inherited; remove some"
+    size = sum(len(name.encode()) + len(text.encode()) for name, text in merged.items())
+    if size > MAX_OPTIONS_BYTES:
+        return f"{size} bytes, more than {MAX_OPTIONS_BYTES}, with those that are inherited; shorten them"
+    return ""
 
 
 def _fields_set(layer: TaskOptions | None) -> dict[str, Any]:

@@ -47,6 +47,21 @@ class PartitionSpec(ApiModel):
 _Count = Annotated[int, Field(ge=0)]
 
 
+class WorkerInfo(ApiModel):
+    """What the workers of a partition are, as they say it at their start."""
+
+    kind: Annotated[str, Field(max_length=32)] = ""
+    """`functions` runs functions that it is sent, `function` one of its own, `armonik` any other worker."""
+    python: Annotated[str, Field(max_length=16)] = ""
+    """Python of the first two, major and minor: `3.12`."""
+    sdk: Annotated[str, Field(max_length=32)] = ""
+    """Version of the SDK there."""
+    cloudpickle: Annotated[str, Field(max_length=32)] = ""
+    """Version of cloudpickle there; of `functions` alone."""
+    platform: Annotated[str, Field(max_length=64)] = ""
+    """For which packages must be made: `x86_64-manylinux_2_36`."""
+
+
 class PartitionStatus(Status):
     """What the operator observed; written by it alone."""
 
@@ -58,8 +73,12 @@ class PartitionStatus(Status):
     """Pods that compute something."""
     queued: _Count = 0
     """Elements that wait for this partition."""
+    elements_per_minute: _Count = 0
+    """Elements that ended here in a minute, of the last five minutes; 0 while that is not known."""
     selector: Annotated[str, Field(max_length=253)] = ""
     """Label selector of the pods, for the scale subresource."""
+    worker: WorkerInfo | None = None
+    """What its workers are: of the oldest pod, while there are different ones. Unset before the first pod."""
 
 
 class Partition(Resource):

@@ -73,16 +73,16 @@ class NodeSelector(ApiModel):
 
 
 class PreferredNode(ApiModel):
-    """A wish about the node."""
+    """A preference about the node."""
 
     weight: _Weight
     """1 to 100."""
     preference: NodeSelectorTerm
-    """The node wished for."""
+    """The preferred node."""
 
 
 class NodeAffinity(ApiModel):
-    """Demands and wishes about the node."""
+    """Requirements and preferences about the node."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
     """What the node must have."""
@@ -123,7 +123,7 @@ _PodTerms = Annotated[list[PodAffinityTerm], Field(max_length=32, json_schema_ex
 
 
 class WeightedPodAffinityTerm(ApiModel):
-    """A wish about neighbours."""
+    """A preference about other pods of the node."""
 
     weight: _Weight
     """1 to 100."""
@@ -135,7 +135,7 @@ _WeightedPodTerms = Annotated[list[WeightedPodAffinityTerm], Field(max_length=32
 
 
 class PodAffinity(ApiModel):
-    """Demands and wishes about neighbours."""
+    """Requirements and preferences about other pods of the node."""
 
     required_during_scheduling_ignored_during_execution: _PodTerms | None = None
     """What must hold."""
@@ -144,7 +144,7 @@ class PodAffinity(ApiModel):
 
 
 class Affinity(ApiModel):
-    """Demands and wishes about the node and the neighbours."""
+    """Requirements and preferences about the node and its other pods."""
 
     node_affinity: NodeAffinity | None = None
     """About the node."""

@@ -1,26 +1,38 @@
-"""The curated part of a pod that a Partition's template may say.
+"""The subset of a pod's fields that a Partition's template may set.
 
 Field names and meanings are those of core/v1. What is missing is refused on purpose: host namespaces, ports,
 probes, extra containers and privileges are the operator's to decide.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from armonik_sdk.api.const import API_GROUP
 from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, distinct_by
 from armonik_sdk.api.kinds.placement import Affinity, Toleration, TopologySpreadConstraint
 from armonik_sdk.api.kinds.schema import ATOMIC, Extra, cel, map_list, rules
-from armonik_sdk.api.kinds.volumes import KeyName, ObjectName, Volume
+from armonik_sdk.api.kinds.volumes import CREDENTIALS, KeyName, ObjectName, SecretName, Volume
 
 QUANTITY_PATTERN = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
 _INT_OR_STRING: Extra = {"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN}
+
+
+def _quantity(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """One message for a value that is neither of the two, where pydantic has one for each."""
+    try:
+        return validate(value)
+    except ValidationError:
+        raise ValueError("must be a quantity such as 2, 500m or 1Gi") from None
+
+
 Quantity = Annotated[
-    int | Annotated[str, Field(pattern=QUANTITY_PATTERN)], Field(json_schema_extra=_INT_OR_STRING)
+    int | Annotated[str, Field(pattern=QUANTITY_PATTERN)],
+    WrapValidator(_quantity),
+    Field(json_schema_extra=_INT_OR_STRING),
 ]
 _Resources = Annotated[dict[str, Quantity], Field(max_length=16)]
 _Strings = Annotated[
@@ -30,6 +42,9 @@ _LabelValue = Annotated[str, Field(max_length=63)]
 _OWN_PREFIX = f"{API_GROUP}/"
 _OWN_KEYS = f"keys below {_OWN_PREFIX} belong to the operator"
 _MOUNTED = "/cache and /tmp are mounted by the operator"
+_KEYS = f"the volume {CREDENTIALS} has the agent's keys; mount a volume of the template"
+_SYSTEM = "system-"
+_SYSTEMS = "priority classes of the system are not for workers: their pods would push the cluster's own away"
 _OURS = rules(cel(f"self.all(k, !k.startsWith('{_OWN_PREFIX}'))", _OWN_KEYS))
 
 
@@ -45,6 +60,18 @@ def _not_mounted_by_us(path: str) -> str:
     return path
 
 
+def _not_the_agents_keys(volume: str) -> str:
+    if volume == CREDENTIALS:
+        raise ValueError(_KEYS)
+    return volume
+
+
+def _not_a_systems_priority(name: str) -> str:
+    if name.startswith(_SYSTEM):
+        raise ValueError(_SYSTEMS)
+    return name
+
+
 class KeySelector(ApiModel):
     """One key of a ConfigMap or Secret."""
 
@@ -54,6 +81,13 @@ class KeySelector(ApiModel):
     """Key in it."""
     optional: bool | None = None
     """Whether it may be missing."""
+
+
+class SecretKeySelector(KeySelector):
+    """One key of a Secret."""
+
+    name: SecretName
+    """Name of the Secret."""
 
 
 class FieldSelector(ApiModel):
@@ -81,7 +115,7 @@ class EnvVarSource(ApiModel):
 
     config_map_key_ref: KeySelector | None = None
     """A key of a ConfigMap."""
-    secret_key_ref: KeySelector | None = None
+    secret_key_ref: SecretKeySelector | None = None
     """A key of a Secret."""
     field_ref: FieldSelector | None = None
     """A field of the pod."""
@@ -109,6 +143,13 @@ class SourceRef(ApiModel):
     """Whether it may be missing."""
 
 
+class SecretRef(SourceRef):
+    """A whole Secret."""
+
+    name: SecretName
+    """Name of the Secret."""
+
+
 class EnvFromSource(ApiModel):
     """Variables from all keys of a ConfigMap or Secret."""
 
@@ -116,7 +157,7 @@ class EnvFromSource(ApiModel):
     """Put before each key."""
     config_map_ref: SourceRef | None = None
     """The ConfigMap."""
-    secret_ref: SourceRef | None = None
+    secret_ref: SecretRef | None = None
     """The Secret."""
 
 
@@ -132,7 +173,11 @@ class ResourceRequirements(ApiModel):
 class VolumeMount(ApiModel):
     """Where a volume appears in the worker."""
 
-    name: DnsLabel
+    name: Annotated[
+        DnsLabel,
+        Field(json_schema_extra=rules(cel(f"self != '{CREDENTIALS}'", _KEYS))),
+        AfterValidator(_not_the_agents_keys),
+    ]
     """Name of the volume."""
     mount_path: Annotated[
         str,
@@ -212,7 +257,7 @@ class WorkerContainer(ApiModel):
     env_from: Annotated[list[EnvFromSource], Field(max_length=64, json_schema_extra=ATOMIC)] | None = None
     """Environment variables from ConfigMaps and Secrets."""
     resources: ResourceRequirements | None = None
-    """CPU, memory and devices. Requests default to 100m and 128Mi."""
+    """CPU, memory and devices. A limit alone is the request too; without both it is 100m and 128Mi."""
     volume_mounts: (
         Annotated[
             list[VolumeMount],
@@ -226,10 +271,17 @@ class WorkerContainer(ApiModel):
     """What the restricted Pod Security Standard leaves to the user."""
 
 
+class AgentContainer(ApiModel):
+    """The operator's container beside the worker."""
+
+    resources: ResourceRequirements | None = None
+    """CPU and memory, each put in place of the installation's. Below 96Mi of memory it does not start."""
+
+
 class PullSecret(ApiModel):
     """A Secret with registry credentials."""
 
-    name: ObjectName
+    name: SecretName
     """Name of the Secret."""
 
 
@@ -241,12 +293,19 @@ class WorkerPodSpec(ApiModel):
     tolerations: Annotated[list[Toleration], Field(max_length=64, json_schema_extra=ATOMIC)] | None = None
     """Taints of nodes that the pod bears."""
     affinity: Affinity | None = None
-    """Wishes and demands about the node and neighbours."""
+    """Requirements and preferences about the node and its other pods."""
     topology_spread_constraints: (
         Annotated[list[TopologySpreadConstraint], Field(max_length=16, json_schema_extra=ATOMIC)] | None
     ) = None
     """How pods are spread over zones and nodes."""
-    priority_class_name: ObjectName | None = None
+    priority_class_name: (
+        Annotated[
+            ObjectName,
+            Field(json_schema_extra=rules(cel(f"!self.startsWith('{_SYSTEM}')", _SYSTEMS))),
+            AfterValidator(_not_a_systems_priority),
+        ]
+        | None
+    ) = None
     """Priority of the pod for the scheduler."""
     runtime_class_name: ObjectName | None = None
     """Container runtime, such as gVisor or Kata."""
@@ -272,6 +331,8 @@ class WorkerPodSpec(ApiModel):
     """Volumes for the worker: configMap, secret, emptyDir, persistentVolumeClaim, projected, image."""
     worker: WorkerContainer
     """The user's container."""
+    agent: AgentContainer | None = None
+    """The operator's container, as far as quotas and limits of the namespace need to have a say in it."""
 
 
 class TemplateMeta(ApiModel):

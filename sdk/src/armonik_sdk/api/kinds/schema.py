@@ -1,4 +1,4 @@
-"""How models say what JSON Schema alone cannot: CEL rules, list types, defaults kept by the apiserver.
+"""Annotations beyond JSON Schema: CEL rules, list types, defaults that the apiserver stores.
 
 Everything here becomes `json_schema_extra` and is read by the generator in `armonik_sdk.api.crd`.
 """
@@ -20,8 +20,13 @@ ATOMIC: Final[Extra] = {"x-kubernetes-list-type": "atomic"}
 
 
 def map_list(*keys: str) -> Extra:
-    """A list whose entries are told apart by these fields, so that appliers can share it."""
+    """A list whose entries are identified by these fields, so that appliers can share it."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+def refined(**fields: Extra) -> Extra:
+    """Bounds of the fields of a nested model that are narrower here than in the model itself."""
+    return {"properties": {name: dict(extra) for name, extra in fields.items()}}
 
 
 def cel(

@@ -43,7 +43,7 @@ _CLOSE_ONCE = rules(cel("self == oldSelf || oldSelf == 'Open'", "a closed submis
 
 
 class Submission(ApiModel):
-    """Who may still submit tasks to the session. Closing is for good."""
+    """Who may still submit tasks to the session. Closing is final."""
 
     client: Annotated[
         SubmissionState, Field(max_length=16, json_schema_extra=SCHEMA_DEFAULT | _CLOSE_ONCE)

@@ -15,6 +15,6 @@ class Status(ApiModel):
     conditions: list[Condition] = Field(
         default_factory=list, max_length=16, json_schema_extra=map_list("type")
     )
-    """Observed facts, one per type; the most telling one first."""
+    """Observed facts, one per type; the most significant one first."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """Generation of the spec that this status answers."""

@@ -3,24 +3,32 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from armonik_sdk.api.const import (
     DEFAULT_OUTPUT,
     MAX_CANCELLED,
     MAX_DEPENDENCIES,
     MAX_ELEMENTS,
-    MAX_INLINE_BYTES,
     MAX_ITEM_DEPENDENCIES,
+    MAX_ITEM_TEXT,
     MAX_ITEMS,
     MAX_OUTPUTS,
     TASK_KIND,
 )
-from armonik_sdk.api.kinds.base import ApiModel, DnsLabel, ObjectKey, OutputName, distinct
+from armonik_sdk.api.kinds.base import (
+    ApiModel,
+    DnsLabel,
+    NamedUid,
+    ObjectKey,
+    OutputName,
+    distinct,
+    is_stored,
+)
 from armonik_sdk.api.kinds.data import Dependency, Payload
 from armonik_sdk.api.kinds.meta import Resource
 from armonik_sdk.api.kinds.options import TaskOptions
-from armonik_sdk.api.kinds.schema import ATOMIC, SCHEMA_DEFAULT, SET, Extra, cel, rules
+from armonik_sdk.api.kinds.schema import ATOMIC, SCHEMA_DEFAULT, SET, Extra, cel, refined, rules
 from armonik_sdk.api.kinds.session import NAME_RULE
 from armonik_sdk.api.kinds.task_status import TaskStatus
 from armonik_sdk.api.ranges import Ranges
@@ -49,7 +57,8 @@ _TOTAL = (
     " : has(self.count) ? self.count : 1)"
 )
 ONE_PARTITION = "all elements run in the partition of their task: set spec.options.partition"
-_IMMUTABLE = ("payload", "count", "items", "itemsRef", "dependsOn", "outputs", "options")
+ONE_ENVIRONMENT = "all elements import from the environment of their task: set spec.options.environment"
+_IMMUTABLE = ("sessionUid", "payload", "count", "items", "itemsRef", "dependsOn", "outputs", "options")
 
 
 def _unchanged(fields: tuple[str, ...]) -> str:
@@ -75,11 +84,18 @@ class Item(ApiModel):
                 "!has(self.options) || !has(self.options.partition)",
                 ONE_PARTITION,
                 field_path=".options",
-            )
+            ),
+            cel(
+                "!has(self.options) || !has(self.options.environment)",
+                ONE_ENVIRONMENT,
+                field_path=".options",
+            ),
         )
     )
 
-    payload: Payload | None = None
+    payload: (
+        Annotated[Payload, Field(json_schema_extra=refined(inline={"maxLength": MAX_ITEM_TEXT}))] | None
+    ) = None
     """Input of this element; unset means the task's payload."""
     depends_on: (
         Annotated[list[Dependency], Field(max_length=MAX_ITEM_DEPENDENCIES, json_schema_extra=ATOMIC)] | None
@@ -112,14 +128,6 @@ class TaskSpec(ApiModel):
                 "[has(self.count), has(self.items), has(self.itemsRef)].filter(x, x).size() <= 1",
                 "at most one of count, items, itemsRef",
             ),
-            # The schema's maxLength counts characters. Items are too many for this rule's cost; there the
-            # client checks bytes, and the bound on the whole object holds.
-            cel(
-                "!has(self.payload) || !has(self.payload.inline)"
-                f" || bytes(self.payload.inline).size() <= {MAX_INLINE_BYTES}",
-                "at most 32 KiB in UTF-8",
-                field_path=".payload.inline",
-            ),
             cel(
                 _unchanged(_IMMUTABLE),
                 "spec is immutable but for desiredState, cancelledIndexes and ttlSecondsAfterFinished",
@@ -143,6 +151,8 @@ class TaskSpec(ApiModel):
         DnsLabel, Field(json_schema_extra=rules(cel("self == oldSelf", "spec.session is immutable")))
     ]
     """Name of the session, in the same namespace."""
+    session_uid: NamedUid | None = None
+    """UID of the session, so that no other of its name is meant."""
     payload: Payload | None = None
     """Input of every element that has none of its own. Unset means empty."""
     count: Annotated[int, Field(ge=1, le=MAX_ELEMENTS)] | None = None
@@ -171,7 +181,7 @@ class TaskSpec(ApiModel):
             ),
         ),
     ] = TaskState.ACTIVE
-    """Active or Cancelled. Cancelling is for good."""
+    """Active or Cancelled. Cancelling is final."""
     cancelled_indexes: (
         Annotated[
             list[_Interval],
@@ -195,6 +205,19 @@ class TaskSpec(ApiModel):
         for index, item in enumerate(self.items or ()):
             if item.options is not None and item.options.partition is not None:
                 raise ValueError(f"items[{index}].options.partition: {ONE_PARTITION}")
+            if item.options is not None and item.options.environment is not None:
+                raise ValueError(f"items[{index}].options.environment: {ONE_ENVIRONMENT}")
+        return self
+
+    @model_validator(mode="after")
+    def _short_texts(self, info: ValidationInfo) -> Self:
+        for index, item in enumerate(() if is_stored(info) else self.items or ()):
+            text = item.payload.inline if item.payload is not None else None
+            if text is not None and len(text) > MAX_ITEM_TEXT:
+                raise ValueError(
+                    f"items[{index}].payload.inline: at most {MAX_ITEM_TEXT} characters;"
+                    " put it into data, in base64, or into the object store"
+                )
         return self
 
     @model_validator(mode="after")
@@ -228,7 +251,7 @@ class TaskSpec(ApiModel):
 
         Raises:
             IndexError: no such element.
-            ValueError: the items stand in an object.
+            ValueError: the items are in an object.
         """
         if self.items_ref is not None:
             raise ValueError(f"the items are in the object {self.items_ref.object}")
@@ -256,7 +279,7 @@ _NO_ITEM_ON_ITSELF: Extra = cel(
 )
 _STATUS_STAYS: Extra = cel(
     "!has(oldSelf.status) || !has(oldSelf.status.journalSequence) || has(self.status)",
-    "a status that the journal stands behind cannot be removed",
+    "a status that the journal confirms cannot be removed",
     field_path=".status",
 )
 

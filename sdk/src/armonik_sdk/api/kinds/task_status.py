@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from armonik_sdk.api.const import (
     MAX_ELEMENTS,
@@ -18,9 +18,18 @@ from armonik_sdk.api.kinds.elements import ElementCounts
 from armonik_sdk.api.kinds.options import TaskOptions
 from armonik_sdk.api.kinds.schema import cel, map_list, rules
 from armonik_sdk.api.kinds.status import Status
+from armonik_sdk.api.ranges import Ranges
+
+
+def _intervals(text: str) -> str:
+    Ranges.parse(text)
+    return text
+
 
 _Intervals = Annotated[
-    str, Field(max_length=MAX_INTERVALS, pattern="^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")
+    str,
+    Field(max_length=MAX_INTERVALS, pattern="^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"),
+    AfterValidator(_intervals),
 ]
 _Name = Annotated[str, Field(max_length=253)]
 _Index = Annotated[int, Field(ge=0, le=MAX_ELEMENTS - 1)]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from armonik_sdk.api.const import AGENT_SECRET, CA_SECRET, NATS_SECRET, S3_SECRET, TLS_SECRETS
 from armonik_sdk.api.kinds.base import ApiModel, DnsLabel
 from armonik_sdk.api.kinds.schema import ATOMIC, Extra, cel, rules
 
@@ -16,14 +17,33 @@ ObjectName = Annotated[
     ),
 ]
 """A name of a Kubernetes object: DNS labels joined by dots."""
+_OWN_SECRETS = (AGENT_SECRET, NATS_SECRET, S3_SECRET, CA_SECRET, *TLS_SECRETS.values())
+_OWN_SECRET = f"the Secrets {', '.join(_OWN_SECRETS)} are for agents and servers, not for workers"
+_IS_OWN_SECRET = f"self in {list(_OWN_SECRETS)}"
+
+
+def _not_an_own_secret(name: str) -> str:
+    if name in _OWN_SECRETS:
+        raise ValueError(_OWN_SECRET)
+    return name
+
+
+SecretName = Annotated[
+    ObjectName,
+    Field(json_schema_extra=rules(cel(f"!({_IS_OWN_SECRET})", _OWN_SECRET))),
+    AfterValidator(_not_an_own_secret),
+]
+"""Name of a Secret that workers may see."""
 KeyName = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
 """A key of a ConfigMap or Secret."""
 _Mode = Annotated[int, Field(ge=0, le=0o777)]
 _Path = Annotated[str, Field(min_length=1, max_length=1024)]
 
-_SOURCES = ("configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected", "image")
-_RESERVED = ("cache", "tmp", "credentials")
+CREDENTIALS = "credentials"
+"""The operator's volume with the agent's keys, which no worker mounts."""
+_RESERVED = ("cache", "tmp", CREDENTIALS)
 """Volumes that the operator adds to every pod."""
+_SOURCES = ("configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected", "image")
 
 
 class KeyToPath(ApiModel):
@@ -56,7 +76,7 @@ class ConfigMapVolume(ApiModel):
 class SecretVolume(ApiModel):
     """Files from a Secret."""
 
-    secret_name: ObjectName
+    secret_name: SecretName
     """Name of the Secret."""
     items: _Items | None = None
     """Only these keys; unset means all."""
@@ -104,12 +124,19 @@ class ProjectedObject(ApiModel):
     """Whether it may be missing."""
 
 
+class ProjectedSecret(ProjectedObject):
+    """A Secret inside a projected volume."""
+
+    name: SecretName
+    """Name of the Secret."""
+
+
 class ProjectedSource(ApiModel):
     """One source of a projected volume; no service account tokens, workers have no Kubernetes credentials."""
 
     config_map: ProjectedObject | None = None
     """Files from a ConfigMap."""
-    secret: ProjectedObject | None = None
+    secret: ProjectedSecret | None = None
     """Files from a Secret."""
 
 
