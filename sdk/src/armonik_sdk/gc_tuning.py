@@ -1,4 +1,4 @@
-"""How often Python looks for cycles of garbage, in operator and agent alike."""
+"""Settings of Python's garbage collector, for operator and agent alike."""
 
 import gc
 from typing import Final
@@ -9,8 +9,8 @@ OLDER: Final = (20, 50)
 """Such looks until the middle ones are, and those until all are."""
 
 
-def collect_seldom() -> None:
-    """Call it once everything is imported: what stands then is looked through no more, the rest seldom.
+def tune() -> None:
+    """Call it once everything is imported: objects of that time are no longer scanned, the rest seldom.
 
     Records come by the hundred and stay as long as their Task, so a look finds little and its cost grows with
     what stays: it took a fifth of the operator's CPU time with many elements, a tenth of the agent's. Hardly
