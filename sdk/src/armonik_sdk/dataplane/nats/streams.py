@@ -1,8 +1,8 @@
-"""Streams, buckets and consumers; only the operator makes them, with settings that stand nowhere else."""
+"""Streams, buckets and consumers with their settings; only the operator creates them."""
 
 import contextlib
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import nats.js.errors
 from nats.aio.client import Client
@@ -32,6 +32,7 @@ from armonik_sdk.api.names import (
     consumer,
     consumer_filter,
 )
+from armonik_sdk.dataplane.nats.requests import UNREACHABLE, expiring, unreachable
 
 SHARES = {QUEUE: 0.40, RESULTS: 0.30, TASKS: 0.09, CONTROL: 0.01}
 """Of NATS' store, at most. The rest is the journal's alone: commits find room where submissions do not."""
@@ -80,10 +81,14 @@ async def ensure(client: Client, *, replicas: int = 1, store_bytes: int = 0) -> 
         try:
             info = await js.stream_info(bucket_stream(bucket))
         except nats.js.errors.NotFoundError:
-            made = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=replicas)
-            await js.create_key_value(made)
+            config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=replicas)
+            await js.create_key_value(config)
             info = await js.stream_info(bucket_stream(bucket))
-        wanted = info.config.evolve(max_bytes=shares[bucket], allow_atomic=bucket == RESULTS or None)
+        wanted = info.config.evolve(
+            max_bytes=shares[bucket],
+            allow_atomic=bucket == RESULTS or None,
+            allow_msg_ttl=(bucket == CONTROL and expiring(client)) or info.config.allow_msg_ttl or None,
+        )
         if wanted != info.config:
             await js.update_stream(wanted)
 
@@ -125,6 +130,67 @@ async def consumers(client: Client, stream: str) -> set[tuple[str, str]]:
             if partition := rest.rpartition("_")[0]:
                 found.add((namespace, partition))
         offset += len(page)
+    return found
+
+
+class StoredBytes(NamedTuple):
+    """How much a stream holds."""
+
+    used: int
+    most: int
+    """0 or less: it has no bound of its own."""
+
+
+async def stored_bytes(client: Client, stream: str) -> StoredBytes:
+    """Bytes that a stream holds, and may hold.
+
+    Raises:
+        QueueUnavailable: no usable answer.
+    """
+    try:
+        info = await client.jetstream(timeout=_REQUEST_TIMEOUT).stream_info(stream)
+    except (*UNREACHABLE, nats.js.errors.Error) as error:
+        raise unreachable(f"the size of stream {stream} is not known", error) from error
+    return StoredBytes(int(info.state.bytes), int(info.config.max_bytes or 0))
+
+
+async def account_bytes(client: Client) -> StoredBytes:
+    """Bytes that all streams of this connection's account hold, and may hold.
+
+    Raises:
+        QueueUnavailable: no usable answer.
+    """
+    try:
+        info = await client.jetstream(timeout=_REQUEST_TIMEOUT).account_info()
+    except (*UNREACHABLE, nats.js.errors.Error) as error:
+        raise unreachable("the size of the account on NATS is not known", error) from error
+    return StoredBytes(int(info.storage), int(info.limits.max_storage))
+
+
+class Snapshot(NamedTuple):
+    """A stream, also that behind a bucket."""
+
+    created: datetime
+    first: int
+    """Sequence of its first message; above the last one when it is empty."""
+    messages: int
+
+
+async def take_snapshots(client: Client) -> dict[str, Snapshot]:
+    """The existing ones of the streams that `ensure` creates, by name.
+
+    Raises:
+        QueueUnavailable: no usable answer.
+    """
+    js, found = client.jetstream(timeout=_REQUEST_TIMEOUT), {}
+    for name in (QUEUE, JOURNAL, *(bucket_stream(bucket) for bucket in (TASKS, CONTROL, RESULTS))):
+        try:
+            info: Any = await js.stream_info(name)
+        except nats.js.errors.NotFoundError:
+            continue
+        except (*UNREACHABLE, nats.js.errors.Error) as error:
+            raise unreachable(f"stream {name} is not known", error) from error
+        found[name] = Snapshot(info.created, int(info.state.first_seq), int(info.state.messages))
     return found
 
 

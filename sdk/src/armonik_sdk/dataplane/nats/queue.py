@@ -13,8 +13,14 @@ from nats.aio.msg import Msg
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import ALL_QUEUED, DEFAULT_BAND, QUEUE, RunId, consumer
 from armonik_sdk.dataplane.errors import QueueFull, QueueUnavailable
-from armonik_sdk.dataplane.listing import subjects
-from armonik_sdk.dataplane.requests import REQUEST_TIMEOUT, UNREACHABLE, refused
+from armonik_sdk.dataplane.nats.requests import (
+    REQUEST_TIMEOUT,
+    UNREACHABLE,
+    bounded,
+    unreachable,
+    write_error,
+)
+from armonik_sdk.dataplane.nats.subjects import subjects
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +39,19 @@ async def publish_run(
     Raises:
         QueueFull: there is no room in the queue.
         QueueUnavailable: no answer; the sweep publishes it later.
+        TooLarge: the message is longer than one may be.
     """
     js = client.jetstream(timeout=REQUEST_TIMEOUT)
+    data = bounded(f"the message of run {run.journal}", message)
     try:
-        await js.publish(run.queue(partition, message.n, band), message.encode(), stream=QUEUE)
+        await js.publish(run.queue(partition, message.n, band), data, stream=QUEUE)
     except nats.js.errors.APIError as error:
-        refusal = refused(f"run {run.journal} could not be queued", error)
+        refusal = write_error(f"run {run.journal} could not be queued", error)
         if error.err_code == ALREADY_QUEUED and not isinstance(refusal, QueueFull):
             return False
         raise refusal from error
     except UNREACHABLE as error:
-        raise QueueUnavailable(f"run {run.journal} could not be queued: {error}") from error
+        raise unreachable(f"run {run.journal} could not be queued", error) from error
     return True
 
 

@@ -1,0 +1,1 @@
+"""NATS JetStream: connection, streams, buckets, journal, work queue."""
