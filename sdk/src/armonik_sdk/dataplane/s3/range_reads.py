@@ -1,4 +1,4 @@
-"""Few requests for many small pieces of few objects; pure."""
+"""Plans few range requests for many small pieces of objects. Pure."""
 
 from collections.abc import Iterable
 from typing import Final, TypeVar
@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from armonik_sdk.api.kinds.data import ObjectRef
 
 GAP_BYTES: Final = 64 * 1024
-"""Bytes between two pieces that are rather read in vain than in a request of their own."""
+"""Unwanted bytes between two pieces that cost less to read than a request of their own."""
 
 Name = TypeVar("Name")
 
@@ -19,7 +19,7 @@ def plan_spans(
     Args:
         wanted: what to read, by any name; every length must be known.
         most: bytes that one request may read, except for a single piece that is longer.
-        gap: bytes that may be read in vain between two pieces.
+        gap: unwanted bytes that may be read between two pieces.
     """
     spans: list[tuple[ObjectRef, tuple[tuple[Name, ObjectRef], ...]]] = []
     parts: list[tuple[Name, ObjectRef]] = []

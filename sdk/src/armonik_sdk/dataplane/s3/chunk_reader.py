@@ -1,4 +1,4 @@
-"""Bytes that come piece by piece, for a client library that blocks and wants a file."""
+"""A file over an asynchronous stream of bytes, for a client library that blocks."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ class ChunkReader:
         return self._digest.hexdigest()
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; none at the end.
+        """At most `size` bytes; none at the end.
 
         Raises:
             whatever the source raises, also to be found in `error`; CancelledError after `close`.
