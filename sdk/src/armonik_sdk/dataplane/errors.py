@@ -2,7 +2,11 @@
 
 DataPlaneError
 ├── Conflict            an append or a key's update names something that is no longer the last
+├── NotSendable         what was to be written breaks a rule of its own: a mistake of who makes it, no outage
+│   ├── TooLarge        it is longer than its bound
+│   └── Unreadable      nobody could read it, or what is stored cannot be read
 ├── ObjectMissing       the object store has no such object
+│   └── InvalidKey      no object can have this key
 ├── ChecksumMismatch    an object's bytes are not those that were committed
 ├── StoreUnavailable    the object store gave no usable answer within the retries
 ├── QueueUnavailable    NATS gave no usable answer within the retries
@@ -10,10 +14,9 @@ DataPlaneError
 └── InvalidCredentials  a key of the credentials is missing or unusable
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from armonik_sdk.dataplane.journal import Standing
+from armonik_sdk.dataplane.head import JournalHead
 
 
 class DataPlaneError(Exception):
@@ -21,15 +24,38 @@ class DataPlaneError(Exception):
 
 
 class Conflict(DataPlaneError):  # noqa: N818 - reads as what happened
-    """Somebody else wrote first. `head` is what stands there now (journal only), None when nothing does."""
+    """Another process wrote first. `head` is the current head (journal only), None if there is none."""
 
-    def __init__(self, message: str, head: "Standing[Any] | None" = None) -> None:
+    def __init__(self, message: str, head: JournalHead[Any] | None = None) -> None:
         self.head = head
+        super().__init__(message)
+
+
+class NotSendable(DataPlaneError):  # noqa: N818 - reads as the state
+    """What was to be written is invalid: an error of the caller, not an outage."""
+
+
+class TooLarge(NotSendable):
+    """A message, record or entry is longer than its bound (protocol rule 15)."""
+
+
+class Unreadable(NotSendable):
+    """A record or entry that cannot be read: it was to be written, or is stored.
+
+    `sequence` is that of the stored record (journal only), else 0.
+    """
+
+    def __init__(self, message: str, sequence: int = 0) -> None:
+        self.sequence = sequence
         super().__init__(message)
 
 
 class ObjectMissing(DataPlaneError):  # noqa: N818 - reads as what happened
     """The object store has no such object."""
+
+
+class InvalidKey(ObjectMissing):
+    """No object can have this key, so there is none; the message says what is wrong with it."""
 
 
 class ChecksumMismatch(DataPlaneError):  # noqa: N818 - reads as what happened
