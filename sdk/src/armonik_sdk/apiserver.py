@@ -1,26 +1,44 @@
-"""Requests to the apiserver: authentication, time-outs and retries, once for operator and client.
+"""Requests to the apiserver for operator and client: kinds and paths, authentication, time-outs, retries.
 
 Plain JSON in and out. Models of the official client are by-passed on purpose: they cost ten times the parsing
-they wrap. What an answer means (which error, whether a conflict is one) is the caller's to say.
+they wrap. The caller decides what an answer means: which error it is, and whether a conflict is one.
 """
 
 import asyncio
 import json
+import logging
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client
 
+from armonik_sdk.api.const import (
+    API_GROUP,
+    API_VERSION,
+    PARTITION_KIND,
+    PARTITION_PLURAL,
+    SESSION_KIND,
+    SESSION_PLURAL,
+    TASK_KIND,
+    TASK_PLURAL,
+)
+from armonik_sdk.circuit import Circuit
+
+log = logging.getLogger(__name__)
+
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 
-REQUEST_TIMEOUT: Final = 30.0
-"""Seconds for one request."""
+REQUEST_TIMEOUT: Final = 10.0
+"""Seconds for one request about one object."""
+LIST_TIMEOUT: Final = 30.0
+"""Seconds for one page of a list."""
+PROBE_TIMEOUT: Final = 5.0
 ATTEMPTS: Final = 5
 """Requests until NoAnswer is raised; with back-off about 4 seconds beside the requests' own time."""
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -28,8 +46,74 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 
 
+class NoName(ValueError):  # noqa: N818 - reads as what is the case
+    """A request about one object has a name that no object can have."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of objects, and where they are in the API."""
+
+    name: str
+    """As in manifests."""
+    plural: str
+    group: str = ""
+    """Empty: the core group."""
+    version: str = "v1"
+    namespaced: bool = True
+
+    def one(self, namespace: str | None, name: str) -> str:
+        """The URL's path of one object.
+
+        Raises:
+            NoName: the path would not be that of one object, but of the collection or of what is above it.
+        """
+        if name in ("", ".", ".."):
+            where = f" in {namespace}" if namespace else ""
+            raise NoName(f"a request about one of {self.plural}{where} needs its name, and {name!r} is none")
+        return f"{self.path(namespace)}/{quote(name, safe='')}"
+
+    def path(self, namespace: str | None = None) -> str:
+        """The URL's path of the collection; of all namespaces if none is given."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        return "/" + "/".join(quote(part, safe="") for part in (*parts, self.plural))
+
+
+SESSIONS: Final = Kind(SESSION_KIND, SESSION_PLURAL, API_GROUP, API_VERSION)
+TASKS: Final = Kind(TASK_KIND, TASK_PLURAL, API_GROUP, API_VERSION)
+PARTITIONS: Final = Kind(PARTITION_KIND, PARTITION_PLURAL, API_GROUP, API_VERSION)
+PODS: Final = Kind("Pod", "pods")
+SECRETS: Final = Kind("Secret", "secrets")
+CONFIG_MAPS: Final = Kind("ConfigMap", "configmaps")
+SERVICE_ACCOUNTS: Final = Kind("ServiceAccount", "serviceaccounts")
+EVENTS: Final = Kind("Event", "events")
+NAMESPACES: Final = Kind("Namespace", "namespaces", namespaced=False)
+LEASES: Final = Kind("Lease", "leases", "coordination.k8s.io")
+DEPLOYMENTS: Final = Kind("Deployment", "deployments", "apps")
+CRDS: Final = Kind(
+    "CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False
+)
+
+
 class NoAnswer(Exception):  # noqa: N818 - reads as what happened
     """No usable answer within the retries; the same request may work later."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an apiserver."""
+
+    method: str
+    path: str
+    body: Object | None = None
+    query: Mapping[str, str] | None = None
+    content_type: str = "application/json"
+    accept: str = "application/json"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +126,8 @@ class Answer:
     """The object, or the Status that says why not."""
     unclear: bool = False
     """An earlier attempt of this request may have been carried out: its answer was lost."""
+    raw: bytes | str = b""
+    """The answer as it came, of what is no JSON: the log of a pod."""
 
     @property
     def ok(self) -> bool:
@@ -52,69 +138,77 @@ class Answer:
 class Transport:
     """Connections to one apiserver. Safe to call from many coroutines of one event loop."""
 
-    def __init__(self, configuration: client.Configuration) -> None:
+    def __init__(self, configuration: client.Configuration, circuit: Circuit | None = None) -> None:
         # Else aiohttp reads the environment and ~/.netrc at every request: a tenth of the operator's time.
         configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         self._api = client.ApiClient(configuration)
+        self._guarded = circuit is not None
+        self._circuit = circuit or Circuit("the apiserver")
 
     async def close(self) -> None:
         """Give the connections back."""
         await self._api.close()
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Object | None = None,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> Answer:
+    async def request(self, request: Request) -> Answer:
         """One request, again with back-off while the answer is none or passing.
 
         Raises:
-            NoAnswer: the attempts are used up.
+            NoAnswer: the attempts are used up, or the circuit says that there is no answer now.
         """
+        timeout = LIST_TIMEOUT if request.query and "limit" in request.query else REQUEST_TIMEOUT
         last, unclear = "", False
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(min(2.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            if self._guarded and not self._circuit.up:
+                raise NoAnswer(f"{request}: {last or self._circuit.error}")
+            begun = self._circuit.now()
             try:
-                response = await self.send(
-                    method, path, body=body, query=query, content_type=content_type, timeout=REQUEST_TIMEOUT
-                )
+                response = await self.send(request, timeout)
                 status, raw = response.status, await response.read()
             except client.ApiException as refusal:
                 status, raw = refusal.status or 0, refusal.body or b""
             except (TimeoutError, aiohttp.ClientError) as error:
                 last, unclear = f"{type(error).__name__}: {error}", True
+                self._circuit.failed(begun, last)
                 continue
-            parsed = _parse(raw)
+            self._circuit.answered()
+            parsed = parse_body(raw)
             if status not in _RETRIED:
-                return Answer(status, parsed, unclear)
+                return Answer(status, parsed, unclear, raw)
             last, unclear = f"{status}: {parsed.get('message', '')}", unclear or status != 429
-        raise NoAnswer(f"{method} {path}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
+        raise NoAnswer(f"{request}: no usable answer in {ATTEMPTS} attempts; the last: {last}")
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Object | None = None,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-        timeout: float,
-    ) -> Any:
+    async def probe(self) -> None:
+        """Ask once for the apiserver's version, whatever the circuit says.
+
+        Raises:
+            NoAnswer: there was none.
+        """
+        begun = self._circuit.now()
+        try:
+            response = await self.send(Request("GET", "/version"), PROBE_TIMEOUT)
+            await response.read()
+        except client.ApiException as refusal:  # an answer, too
+            log.debug("GET /version: %s", refusal.status)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            self._circuit.failed(begun, error)
+            raise NoAnswer(f"GET /version: {type(error).__name__}: {error}") from error
+        self._circuit.answered()
+
+    async def send(self, request: Request, timeout: float | aiohttp.ClientTimeout) -> Any:
         """One request, sent once; returns the response, whose body is still to be read."""
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        method, path, query = request.method, request.path, request.query
+        headers = {"Accept": request.accept, "Content-Type": request.content_type}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, request.body)
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         return await self._api.call_api(
-            method, url, header_params=headers, body=body, _request_timeout=timeout
+            method, url, header_params=headers, body=request.body, _request_timeout=timeout
         )
 
 
-def _parse(raw: bytes | str) -> Object:
+def parse_body(raw: bytes | str) -> Object:
+    """An answer as an object; text that is no JSON as its `message`."""
     try:
         answer = json.loads(raw) if raw else {}
     except ValueError:  # a proxy in between answers in prose

@@ -1,4 +1,4 @@
-"""The client: the way in."""
+"""The entry point of the client."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from armonik_sdk.api.const import SERVICE_CONFIGURATION
+from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import (
     ObjectMeta,
     Partition,
@@ -17,11 +18,13 @@ from armonik_sdk.api.kinds import (
     Task,
     TaskOptions,
 )
-from armonik_sdk.client.connection import Connection
 from armonik_sdk.client.errors import AlreadyExists, NotFound
-from armonik_sdk.client.handles import PartitionHandle, SessionHandle, TaskHandle
-from armonik_sdk.client.kube import CONFIG_MAPS, PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_sdk.client.handles.partition import PartitionHandle
+from armonik_sdk.client.handles.session import SessionHandle
+from armonik_sdk.client.handles.task import TaskHandle
 from armonik_sdk.client.manifest import refused
+from armonik_sdk.client.transport.connection import Connection
+from armonik_sdk.client.transport.kube import CONFIG_MAPS, PARTITIONS, SESSIONS, TASKS, Kube
 
 
 class Client:
@@ -67,6 +70,11 @@ class Client:
             await kube.close()
             raise
 
+    @property
+    def connection(self) -> Connection:
+        """What its handles share."""
+        return self._connection
+
     async def close(self) -> None:
         """Close connections and port-forwards."""
         await self._connection.close()
@@ -109,10 +117,10 @@ class Client:
                 metadata=ObjectMeta(name=name or f"session-{secrets.token_hex(5)}"),
                 spec=SessionSpec.model_validate(fields),
             )
-        except ValidationError as error:
+        except (ValidationError, InvalidManifest) as error:
             raise refused("Session", error) from error
-        made = await self._connection.kube.create(SESSIONS, self.namespace, session.to_object())
-        return SessionHandle(self._connection, Session.from_object(made))
+        created = await self._connection.kube.create(SESSIONS, self.namespace, session.to_object())
+        return SessionHandle(self._connection, Session.from_object(created))
 
     async def session(self, name: str) -> SessionHandle:
         """The session of this name.
@@ -141,10 +149,10 @@ class Client:
         partition = Partition(metadata=ObjectMeta(name=name), spec=spec)
         kube = self._connection.kube
         try:
-            made = await kube.create(PARTITIONS, self.namespace, partition.to_object())
+            created = await kube.create(PARTITIONS, self.namespace, partition.to_object())
         except AlreadyExists:
-            made = await kube.patch(PARTITIONS, self.namespace, name, {"spec": spec.to_object()})
-        return PartitionHandle(self._connection, Partition.from_object(made))
+            created = await kube.patch(PARTITIONS, self.namespace, name, {"spec": spec.to_object()})
+        return PartitionHandle(self._connection, Partition.from_object(created))
 
 
 async def _configuration(kube: Kube, namespace: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from armonik_sdk.client.errors import WaitTimeout
 
 
 class Deadline:
-    """What is left of a time that several steps share."""
+    """The remaining time of a time-out that several steps share."""
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
@@ -17,7 +17,7 @@ class Deadline:
         return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())
 
     def left(self, most: float, what: str) -> float:
-        """Seconds left, at most so many; raises WaitTimeout when there are none."""
+        """Seconds left, at most `most`; raises WaitTimeout when there are none."""
         rest = self.rest()
         if rest is not None and rest <= 0:
             raise WaitTimeout(f"{what}: not there after {self._timeout} s")

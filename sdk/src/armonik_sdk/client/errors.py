@@ -7,11 +7,16 @@ ClientError
 ├── NotFound          there is no such object, or it was deleted meanwhile
 ├── AlreadyExists     another object has this name
 ├── WaitTimeout       the time given to a wait is over; nothing is cancelled (also a TimeoutError)
-└── ResultError       a result cannot be had
+└── ResultError       a result is not available
     ├── ResultAborted     its element ended without it; carries reason and the owner's error
     ├── ResultDeleted     its data was removed
     └── ResultDamaged     its bytes are not those that were committed, or are missing
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # models take long to import, and a program that shows objects needs none
+    from armonik_sdk.api.kinds import ObjectRef
 
 
 class ClientError(Exception):
@@ -39,11 +44,11 @@ class AlreadyExists(ClientError):  # noqa: N818 - reads as what happened
 
 
 class WaitTimeout(ClientError, TimeoutError):  # noqa: N818 - reads as what happened
-    """The time given to a wait is over; the work goes on."""
+    """The time-out of a wait is over; the work continues."""
 
 
 class ResultError(ClientError):
-    """A result cannot be had."""
+    """A result cannot be read."""
 
 
 class ResultAborted(ResultError):  # noqa: N818 - reads as what happened
@@ -54,6 +59,12 @@ class ResultAborted(ResultError):  # noqa: N818 - reads as what happened
         self.reason = reason
         """A `FailureReason`, or the reason of the Task's Finished condition."""
         self.detail = message
+        self.attempts = 0
+        """Executions, where they are known."""
+        self.error: ObjectRef | None = None
+        """Where its output `error` is, of an element that brought one."""
+        self.printed: ObjectRef | None = None
+        """Where that is which is kept of what it printed."""
         super().__init__(f"{result} was aborted: {reason}" + (f": {message}" if message else ""))
 
 

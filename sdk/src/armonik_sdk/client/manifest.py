@@ -1,14 +1,21 @@
-"""From what a caller submits to a Task's manifest and the objects it needs; pure."""
+"""Makes a Task's manifest and the objects it needs from what a caller submits. Pure."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import ValidationError
 
-from armonik_sdk.api.const import MAX_INLINE_BYTES, MAX_ITEMS, MAX_SPEC_BYTES
+from armonik_sdk.api.bounds import (
+    MAX_INLINE_BYTES,
+    MAX_ITEM_TEXT,
+    MAX_ITEMS,
+    MAX_LINE_BYTES,
+    MAX_SPEC_BYTES,
+)
 from armonik_sdk.api.errors import FieldProblem, InvalidManifest
 from armonik_sdk.api.kinds import (
     Dependency,
@@ -27,6 +34,10 @@ from armonik_sdk.client.errors import Refused
 Data = bytes | str
 """What a worker gets as input; text is sent as UTF-8."""
 
+REMEMBERED: Final = 10_000
+"""Payloads of a long list of items that are remembered, so that equal ones are stored once."""
+PIECE_BYTES: Final = 64 * 1024
+"""Bytes of a long list that are made at a time; then others get a turn."""
 _ROOM: Final = 1024
 """Bytes of a spec kept free for what the apiserver adds."""
 
@@ -59,6 +70,7 @@ class Draft:
     outputs: Sequence[str] | None = None
     options: TaskOptions | None = None
     ttl_seconds_after_finished: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,8 @@ class Plan:
     task: Task
     uploads: tuple[tuple[str, bytes], ...]
     """Key and content."""
+    streams: tuple[tuple[str, Callable[[], Iterator[bytes]]], ...] = ()
+    """Key and content of what may be long, made piece by piece while it is sent. Items are checked then."""
 
 
 @dataclass
@@ -96,10 +110,34 @@ class Pack:
         return [(self.key, bytes(self._content))] if self._known else []
 
 
-def plan(draft: Draft) -> Plan:
-    """Decide where payloads and items stand, and write the manifest.
+@dataclass
+class Stream:
+    """Payloads put one after the other into one object, of which little is in memory."""
 
-    Payloads up to 32 KiB stand in the manifest as long as it stays below 128 KiB; otherwise they are packed
+    key: str
+    length: int = 0
+    fresh: bytes = b""
+    """What the last call of `add` brought: empty where equal data was added lately."""
+    _known: OrderedDict[bytes, ObjectRef] = field(default_factory=OrderedDict)
+
+    def add(self, data: bytes) -> Payload:
+        """Put it in; equal data is stored once, as far as it is remembered."""
+        digest = hashlib.sha256(data)
+        ref = self._known.get(digest.digest())
+        self.fresh = data if ref is None else b""
+        if ref is None:
+            ref = ObjectRef(key=self.key, offset=self.length, length=len(data), sha256=digest.hexdigest())
+            self.length += len(data)
+            self._known[digest.digest()] = ref
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return Payload(object=ref)
+
+
+def plan(draft: Draft) -> Plan:
+    """Decide where payloads and items are stored, and write the manifest.
+
+    Payloads up to 32 KiB are in the manifest as long as it stays below 128 KiB; otherwise they are packed
     into one object. More than 1,000 items, or more than fit, are listed in an object (`itemsRef`).
 
     Raises:
@@ -117,7 +155,7 @@ def plan(draft: Draft) -> Plan:
             found = _listed_items(draft)
             if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
                 return found
-    except ValidationError as error:
+    except (ValidationError, InvalidManifest) as error:
         raise refused("Task", error) from error
     raise Refused(f"the spec of task {draft.name} is above {MAX_SPEC_BYTES} bytes: name fewer dependencies")
 
@@ -133,18 +171,62 @@ def _inline_items(draft: Draft, inline_bytes: int) -> Plan:
 
 
 def _listed_items(draft: Draft) -> Plan:
-    pack = Pack(client_object_key(draft.namespace, draft.session_uid, f"{draft.nonce}-payloads"))
+    """Each item is made twice, for its payload and for its line, so that none has to be kept."""
+
+    def key(what: str) -> str:
+        return client_object_key(draft.namespace, draft.session_uid, f"{draft.nonce}-{what}")
+
+    pack = Pack(key("payload"))
     fields = _common(draft, pack, MAX_INLINE_BYTES)
     items = draft.items or ()
-    lines = (json.dumps(_item(item, pack, 0).to_object(), separators=(",", ":")) for item in items)
-    listing = "\n".join(lines).encode() + b"\n"
-    key = client_object_key(draft.namespace, draft.session_uid, f"{draft.nonce}-items")
-    fields["items_ref"] = ItemsRef(object=key, count=len(items))
-    return Plan(_task(draft, fields), (*pack.uploads, (key, listing)))
+
+    def payloads() -> Iterator[bytes]:
+        stream = Stream(key("payloads"))
+        for item in items:
+            stream.fresh = b""
+            _item(item, stream, 0)
+            yield stream.fresh
+
+    def lines() -> Iterator[bytes]:
+        stream = Stream(key("payloads"))
+        for number, item in enumerate(items):
+            line = json.dumps(_item(item, stream, 0).to_object(), separators=(",", ":")).encode()
+            if len(line) > MAX_LINE_BYTES:
+                message = f"items[{number}]: it takes {len(line)} bytes as a line, more than {MAX_LINE_BYTES}"
+                raise Refused(f"{message}; give it fewer dependencies and options")
+            yield line + b"\n"
+
+    streams = [(key("items"), lambda: _pieces(lines()))]
+    if any(_packs(item) for item in items):
+        streams.insert(0, (key("payloads"), lambda: _pieces(payloads())))
+    fields["items_ref"] = ItemsRef(object=key("items"), count=len(items))
+    return Plan(_task(draft, fields), tuple(pack.uploads), tuple(streams))
+
+
+def _packs(item: Data | Element) -> bool:
+    payload = item.payload if isinstance(item, Element) else item
+    return isinstance(payload, bytes | str) and len(payload) > 0
+
+
+def _pieces(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of a useful length."""
+    piece = bytearray()
+    try:
+        for part in parts:
+            piece += part
+            if len(piece) >= PIECE_BYTES:
+                yield bytes(piece)
+                piece.clear()
+    except ValidationError as error:
+        raise refused("Task", error) from error
+    if piece:
+        yield bytes(piece)
 
 
 def _common(draft: Draft, pack: Pack, inline_bytes: int) -> dict[str, object]:
     fields: dict[str, object] = {"session": draft.session}
+    if draft.session_uid:
+        fields["session_uid"] = draft.session_uid
     if draft.payload is not None:
         fields["payload"] = _payload(draft.payload, pack, inline_bytes)
     if draft.depends_on:
@@ -158,11 +240,11 @@ def _common(draft: Draft, pack: Pack, inline_bytes: int) -> dict[str, object]:
     return fields
 
 
-def _item(item: Data | Element, pack: Pack, inline_bytes: int) -> Item:
+def _item(item: Data | Element, pack: Pack | Stream, inline_bytes: int) -> Item:
     element = item if isinstance(item, Element) else Element(payload=item)
     fields: dict[str, object] = {}
     if element.payload is not None:
-        fields["payload"] = _payload(element.payload, pack, inline_bytes)
+        fields["payload"] = _payload(element.payload, pack, inline_bytes, MAX_ITEM_TEXT)
     if element.depends_on:
         fields["depends_on"] = list(element.depends_on)
     if element.outputs is not None:
@@ -172,17 +254,18 @@ def _item(item: Data | Element, pack: Pack, inline_bytes: int) -> Item:
     return Item.model_validate(fields)
 
 
-def _payload(data: Data | Payload, pack: Pack, inline_bytes: int) -> Payload:
+def _payload(
+    data: Data | Payload, pack: Pack | Stream, inline_bytes: int, most_text: int = MAX_INLINE_BYTES
+) -> Payload:
     if isinstance(data, Payload):
         return data
     raw = data.encode() if isinstance(data, str) else data
-    return Payload.of(raw) if len(raw) <= inline_bytes else pack.add(raw)
+    return Payload.of(raw, most_text=most_text) if len(raw) <= inline_bytes else pack.add(raw)
 
 
 def _task(draft: Draft, fields: dict[str, object]) -> Task:
-    return Task(
-        metadata=ObjectMeta(name=draft.name, namespace=draft.namespace), spec=TaskSpec.model_validate(fields)
-    )
+    meta = ObjectMeta(name=draft.name, namespace=draft.namespace, labels=dict(draft.labels))
+    return Task(metadata=meta, spec=TaskSpec.model_validate(fields))
 
 
 def _size(task: Task) -> int:
@@ -205,17 +288,14 @@ _PLACES: Final = {
     "Item": "spec.items[]",
     "Payload": "payload",
 }
-"""Where the models that are built one by one stand in a manifest."""
+"""Fields of a manifest whose models are built one by one."""
 
 
-def refused(kind: str, error: ValidationError) -> Refused:
+def refused(kind: str, error: ValidationError | InvalidManifest) -> Refused:
     """The error with the path of each field at fault."""
-    place = _PLACES.get(error.title, "")
-    problems = InvalidManifest.from_validation(kind, error).problems
-    return Refused(
-        str(
-            InvalidManifest(
-                kind, [FieldProblem(".".join(filter(None, (place, p.field))), p.message) for p in problems]
-            )
-        )
-    )
+    found = error
+    if isinstance(found, ValidationError):
+        found = InvalidManifest.from_validation(found.title, found)
+    place = _PLACES.get(found.kind, "")
+    problems = [FieldProblem(".".join(filter(None, (place, p.field))), p.message) for p in found.problems]
+    return Refused(str(InvalidManifest(kind, problems)))

@@ -10,89 +10,62 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from armonik_sdk.api.names import result_id
-from armonik_sdk.api.records import Outcome, RunResults
+from armonik_sdk.api.records import Outcome
+from armonik_sdk.api.results import RunResults
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import ResultAborted
-from armonik_sdk.client.link import Link, News
-from armonik_sdk.client.resolve import Found, Undecided, of_outcome, plan_reads
+from armonik_sdk.client.results.location import Found, Undecided, of_outcome, plan_reads
+from armonik_sdk.client.results.task_source import FRESH_SECONDS, TaskSource
+from armonik_sdk.client.transport.data_plane import DataPlane
+from armonik_sdk.client.transport.result_updates import ResultUpdates
 
 Order = Literal["completion", "index"]
 """As they come, or by index."""
 Item = tuple[int, bytes]
 """Index of the element, and its output."""
 Located = tuple[int, "Found | Undecided | ResultAborted"]
-"""Index of the element, and where its output is or why not; HANDED where a sub-task shall make it."""
+"""Index of the element, and where its output is or why not; DELEGATED where a sub-task makes it."""
 
 Changed = dict[int, bytes | None]
-"""Runs by first element, with their entries if these were told."""
+"""Runs by first element, with their entries if these were published."""
 
 RUNS_AT_ONCE: Final = 32
 """Runs whose entries are read together."""
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Most bytes of results in memory beside those in the caller's hands, but for a single larger result."""
 FIRST_LOOK_SECONDS: Final = 0.1
-"""How long a wait trusts in being told; then it looks itself, and four times as long after each look in vain.
+"""Seconds a wait relies on notifications before it reads itself; four times as long after each vain read.
 
-Short at first: what was published while the subscription was made is told to nobody.
+Short at first: what was published while the subscription was made is not delivered.
 """
-FRESH_LOOK_SECONDS: Final = 0.25
-"""The same for what was made so short a time ago that it can hardly be there: no look comes before."""
 MOST_LOOK_SECONDS: Final = 16.0
 ASK_SECONDS: Final = 1.0
-"""A wait that trusts so long asks the apiserver as well whether the Task has ended."""
+"""Seconds between two reads from which on a wait asks the apiserver too whether the Task has ended."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One output of all elements of a Task."""
-
-    task: str
-    """UID."""
-    prefix: str
-    """Of the keys of its runs in RESULTS; what follows is the index of a run's first element."""
-    total: int
-    output: str
-
-    def id(self, index: int) -> str:
-        """Id of the element's result."""
-        return result_id(self.task, index, self.output)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """What is asked about the Task itself."""
-
-    finished: Callable[[], Awaitable[bool]]
-    aborted: Callable[[str], Awaitable[ResultAborted]]
-    """Why the finished Task has no such result."""
-    handed: Callable[[int], Awaitable[bytes]]
-    """Waits for an output that the element handed to a sub-task."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to trust in being told."""
+class PollBackoff:
+    """How long to rely on notifications before reading again."""
 
     seconds: float = FIRST_LOOK_SECONDS
 
     @classmethod
-    def of(cls, *, fresh: bool) -> "Patience":
+    def of(cls, *, fresh: bool) -> "PollBackoff":
         """At first."""
-        return cls(FRESH_LOOK_SECONDS if fresh else FIRST_LOOK_SECONDS)
+        return cls(FRESH_SECONDS if fresh else FIRST_LOOK_SECONDS)
 
     @property
     def asks(self) -> bool:
         """Whether the apiserver is asked as well."""
         return self.seconds >= ASK_SECONDS
 
-    def longer(self) -> "Patience":
-        """After a look in vain."""
-        return Patience(min(MOST_LOOK_SECONDS, 4 * self.seconds))
+    def longer(self) -> "PollBackoff":
+        """After a look that found nothing new."""
+        return PollBackoff(min(MOST_LOOK_SECONDS, 4 * self.seconds))
 
 
-class Tally:
-    """Which elements were taken."""
+class SeenElements:
+    """The elements whose outcome was taken."""
 
     def __init__(self, total: int) -> None:
         self._taken = bytearray(total)
@@ -108,6 +81,9 @@ class Tally:
         self.left -= len(fresh)
         if run.done:
             self._done.add(start)
+        untaken = self._taken.find(0, start, run.end)
+        if untaken >= 0 and (first := run.unexecuted(untaken)) is not None:
+            fresh.append(first)  # one is enough: none of them has a result
         return fresh
 
     def unfinished(self, runs: Changed) -> Changed:
@@ -120,15 +96,22 @@ class Tally:
         return self._taken.find(0)
 
 
-class Looking:
-    """Waits for news of the Task's runs, and looks itself when there are none."""
+class RunPoller:
+    """Waits for notifications of the Task's runs, and reads itself when there are none."""
 
     def __init__(
-        self, link: Link, wanted: Wanted, owner: Owner, news: News, deadline: Deadline, *, fresh: bool
+        self,
+        link: DataPlane,
+        source: TaskSource,
+        prefix: str,
+        news: ResultUpdates,
+        deadline: Deadline,
+        *,
+        fresh: bool,
     ) -> None:
-        self._link, self._wanted, self._owner = link, wanted, owner
+        self._link, self._source, self._prefix = link, source, prefix
         self._news, self._deadline = news, deadline
-        self._fresh, self._patience = fresh, Patience.of(fresh=fresh)
+        self._fresh, self._patience = fresh, PollBackoff.of(fresh=fresh)
         self._finished = False
 
     async def first(self) -> Changed:
@@ -137,92 +120,112 @@ class Looking:
 
     async def all(self) -> Changed:
         """All runs that have an entry."""
-        return {self._start(key): None for key in await self._link.run_keys(f"{self._wanted.prefix}*")}
+        return {self._start(key): None for key in await self._link.run_keys(f"{self._prefix}*")}
 
-    async def changed(self, missing: int) -> Changed:
+    async def changed(self, missing: str) -> Changed:
         """Runs that changed, or all that there are.
 
         Raises:
-            ResultAborted: the Task has finished without the output of element `missing`.
+            ResultAborted: the Task has finished without the result `missing`.
             WaitTimeout: the time is over.
         """
         if self._finished:
-            raise await self._owner.aborted(self._wanted.id(missing))
-        seconds = self._deadline.left(self._patience.seconds, f"results of task {self._wanted.task}")
+            raise await self._source.aborted(missing)
+        seconds = self._deadline.left(self._patience.seconds, f"results of task {self._source.task}")
         if changed := await self._news.next(seconds):
-            self._patience = Patience(ASK_SECONDS)
+            self._patience = PollBackoff(ASK_SECONDS)
             return {self._start(key): content for key, content in changed.items()}
         if self._patience.asks:
-            self._finished = await self._owner.finished()
+            self._finished = await self._source.over()
         self._patience = self._patience.longer()
         return await self.all()
 
     async def runs(self, starts: Changed) -> dict[int, RunResults]:
         """The entries of these runs, by first element."""
-        prefix = self._wanted.prefix
-        found = await self._link.runs({f"{prefix}{start}": content for start, content in starts.items()})
+        keys = {f"{self._prefix}{start}": content for start, content in starts.items()}
+        found = await self._link.runs(keys)
         return {self._start(key): run for key, run in found.items()}
 
     def _start(self, key: str) -> int:
-        return int(key.removeprefix(self._wanted.prefix))
+        return int(key.removeprefix(self._prefix))
 
 
 async def collect(
-    link: Link, wanted: Wanted, owner: Owner, order: Order, deadline: Deadline, *, fresh: bool = False
+    source: TaskSource,
+    output: str,
+    order: Order,
+    deadline: Deadline,
+    handed: Callable[[int], Awaitable[bytes]],
 ) -> AsyncIterator[Item]:
     """The output of every element, once.
 
-    `fresh` says that the Task was submitted a moment ago: then its results are not looked for at once.
+    `handed` waits for the output of an element that handed it to a sub-task.
 
     Raises:
         ResultAborted: an element ended without it.
         WaitTimeout: the time is over.
     """
-    async with link.news(f"{wanted.prefix}*") as news:
-        looking = Looking(link, wanted, owner, news, deadline, fresh=fresh)
-        found = _by_index(looking, wanted) if order == "index" else _by_completion(looking, wanted)
-        late: list[int] = []
-        async for located in found:
-            for chunk in chunks(located):
-                data = await _read(link, chunk)
-                for index, place in chunk:
-                    if isinstance(place, ResultAborted):
-                        raise place
-                    if isinstance(place, Found):
-                        yield index, data.pop(index)
-                    elif order == "index":
-                        yield index, await owner.handed(index)
-                    else:
-                        late.append(index)
+    link = await source.connection.link()
+    late: list[int] = []
+    async for located in located_outputs(source, output, order, deadline):
+        for chunk in chunks(located):
+            data = await read_located(link, chunk)
+            for index, place in chunk:
+                if isinstance(place, ResultAborted):
+                    raise place
+                if isinstance(place, Found):
+                    yield index, data.pop(index)
+                elif order == "index":
+                    yield index, await handed(index)
+                else:
+                    late.append(index)
     for index in late:
-        yield index, await owner.handed(index)
+        yield index, await handed(index)
 
 
-async def _by_completion(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Located]]:
-    tally = Tally(wanted.total)
+async def located_outputs(
+    source: TaskSource, output: str, order: Order, deadline: Deadline
+) -> AsyncIterator[list[Located]]:
+    """Where the output of every element is, or why it has none; each element once.
+
+    Raises:
+        ResultAborted: the Task has finished without the output of some element.
+        WaitTimeout: the time is over.
+    """
+    link, prefix = await source.connection.link(), await source.runs_prefix()
+    fresh = source.fresh
+    async with link.news(f"{prefix}*") as news:
+        looking = RunPoller(link, source, prefix, news, deadline, fresh=fresh)
+        walk = _by_index if order == "index" else _by_completion
+        async for located in walk(looking, source, output):
+            yield located
+
+
+async def _by_completion(looking: RunPoller, source: TaskSource, output: str) -> AsyncIterator[list[Located]]:
+    tally = SeenElements(source.total)
     waiting = await looking.first()
     while tally.left:
         if not waiting:
-            waiting = tally.unfinished(await looking.changed(tally.missing))
+            waiting = tally.unfinished(await looking.changed(source.id(tally.missing, output)))
             continue
         batch = dict(waiting.popitem() for _ in range(min(RUNS_AT_ONCE, len(waiting))))
         located: list[Located] = []
         for start, run in (await looking.runs(batch)).items():
-            located += _locate(wanted, run, tally.take(start, run))
-        located.sort(key=lambda entry: isinstance(entry[1], ResultAborted))  # what there is comes first
+            located += locate_outcomes(source, output, run, tally.take(start, run))
+        located.sort(key=lambda entry: isinstance(entry[1], ResultAborted))  # results before errors
         yield located
 
 
-async def _by_index(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Located]]:
-    """Runs stand side by side, so the next one begins where the last one ends.
+async def _by_index(looking: RunPoller, source: TaskSource, output: str) -> AsyncIterator[list[Located]]:
+    """Runs are contiguous, so the next one begins where the last one ends.
 
     Its end is believed when it is done, not before: it may give its tail away until then.
     """
     start, index = 0, 0
     known = await looking.first()
-    while index < wanted.total:
+    while index < source.total:
         if start not in known:
-            known |= await looking.changed(index)
+            known |= await looking.changed(source.id(index, output))
             continue
         known = {at: content for at, content in known.items() if at >= start}
         batch = heapq.nsmallest(RUNS_AT_ONCE, known)
@@ -235,7 +238,9 @@ async def _by_index(looking: Looking, wanted: Wanted) -> AsyncIterator[list[Loca
             if (run := runs.get(at)) is None:
                 break
             ready = in_line(run.outcomes, index)
-            located += _locate(wanted, run, ready)
+            if not ready and (unexecuted := run.unexecuted(index)) is not None:
+                ready = [unexecuted]
+            located += locate_outcomes(source, output, run, ready)
             index += len(ready)
             if not run.done or index < run.end:
                 break
@@ -252,12 +257,18 @@ def in_line(outcomes: Iterable[Outcome], index: int) -> list[Outcome]:
     return line
 
 
-def _locate(wanted: Wanted, run: RunResults, outcomes: Iterable[Outcome]) -> list[Located]:
+def locate_outcomes(
+    source: TaskSource, output: str, run: RunResults, outcomes: Iterable[Outcome]
+) -> list[Located]:
+    """Where this output is of these elements of a run, or why it is not there."""
     located: list[Located] = []
     for outcome in outcomes:
         try:
-            place = of_outcome(wanted.id(outcome.index), wanted.output, outcome, run)
+            place = of_outcome(source.id(outcome.index, output), output, outcome, run)
         except ResultAborted as aborted:
+            aborted.attempts = outcome.attempts
+            aborted.error = run.ref(outcome.error) if outcome.error is not None else None
+            aborted.printed = run.ref(outcome.printed) if outcome.printed is not None else None
             located.append((outcome.index, aborted))
         else:
             located.append((outcome.index, place))
@@ -265,7 +276,7 @@ def _locate(wanted: Wanted, run: RunResults, outcomes: Iterable[Outcome]) -> lis
 
 
 def chunks(located: Iterable[Located], most: int = CHUNK_BYTES) -> Iterator[list[Located]]:
-    """The same in the same order, in parts of at most so many bytes, or of one result that is longer."""
+    """The same in the same order, in parts of at most `most` bytes, or of one result that is longer."""
     part: list[Located] = []
     size = 0
     for index, place in located:
@@ -279,7 +290,8 @@ def chunks(located: Iterable[Located], most: int = CHUNK_BYTES) -> Iterator[list
         yield part
 
 
-async def _read(link: Link, chunk: Iterable[Located]) -> dict[int, bytes]:
+async def read_located(link: DataPlane, chunk: Iterable[Located]) -> dict[int, bytes]:
+    """The bytes of these outputs, neighbours in one request."""
     places = [(index, found.place) for index, found in chunk if isinstance(found, Found)]
     data = {index: place for index, place in places if isinstance(place, bytes)}
     reads = plan_reads((index, place) for index, place in places if not isinstance(place, bytes))

@@ -1,4 +1,4 @@
-"""Results as everybody reads them: whole, in pieces, into a file; and what is known of them."""
+"""Base of results: reading them whole, in pieces or into a file, and their description."""
 
 import asyncio
 import hashlib
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from armonik_sdk.api.names import result_journal, result_key
-from armonik_sdk.api.records import ResultEntry, ResultRecord, ResultRecordKind, ResultState
-from armonik_sdk.client.collect import Patience
-from armonik_sdk.client.connection import Connection
+from armonik_sdk.api.results import ResultEntry, ResultRecord, ResultRecordKind, ResultState
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import Refused, ResultAborted, ResultDamaged, ResultDeleted, WaitTimeout
-from armonik_sdk.client.link import Link
-from armonik_sdk.client.resolve import Found, Undecided
+from armonik_sdk.client.results.location import Found, Undecided
+from armonik_sdk.client.results.stream import PollBackoff
+from armonik_sdk.client.transport.connection import Connection
+from armonik_sdk.client.transport.data_plane import DataPlane
 
 Content = bytes | str | Path | Iterable[bytes] | AsyncIterable[bytes]
 """What is uploaded: all at once, a file, or pieces of any size."""
@@ -25,7 +25,7 @@ Content = bytes | str | Path | Iterable[bytes] | AsyncIterable[bytes]
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a result that are read in one request."""
 CONFIRM_SECONDS: Final = 10.0
-"""How long to wait until the operator shows what it was told; it is true from the moment it was written."""
+"""Seconds to wait until the operator shows a written record; the record counts from its append on."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ResultInfo:
     """Why it was aborted."""
 
 
-class Readable(ABC):
+class BaseResult(ABC):
     """A result by its id: wait for it, read it, delete it."""
 
     def __init__(self, connection: Connection, namespace: str, result: str) -> None:
@@ -116,8 +116,15 @@ class Readable(ABC):
                 raise ResultDamaged(f"the bytes of {self.id} are not those that were committed")
             yield data
 
-    async def download(self, path: Path | str, timeout: float | None = None) -> int:
+    async def download(
+        self, path: Path | str, timeout: float | None = None, *, seen: Callable[[int], None] | None = None
+    ) -> int:
         """Wait for it and write it into a file, which appears complete or not at all; its size in bytes.
+
+        Args:
+            path: the file.
+            timeout: seconds to wait for the result; the transfer may take longer.
+            seen: is given the number of bytes that are written, after each piece.
 
         Raises:
             as `result`; OSError: the file cannot be written.
@@ -129,6 +136,8 @@ class Readable(ABC):
             with await asyncio.to_thread(part.open, "wb") as file:
                 async for data in self.chunks(timeout):
                     size += await asyncio.to_thread(file.write, data)
+                    if seen is not None:
+                        seen(size)
             await asyncio.to_thread(part.replace, target)
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
@@ -153,8 +162,8 @@ class Readable(ABC):
         except (ResultAborted, ResultDeleted):
             return
         known, sequence = head or (ResultRecord(record_id="", kind=ResultRecordKind.DELETED), 0)
-        await say(link, subject, known, sequence, kind=ResultRecordKind.DELETED, ref=None)
-        await shown(link, key, lambda entry: entry.state is ResultState.DELETED)
+        await append_record(link, subject, known, sequence, kind=ResultRecordKind.DELETED, ref=None)
+        await wait_until_visible(link, key, lambda entry: entry.state is ResultState.DELETED)
 
 
 async def pieces(content: Content) -> AsyncIterator[bytes]:
@@ -177,28 +186,32 @@ async def pieces(content: Content) -> AsyncIterator[bytes]:
             yield data
 
 
-async def say(link: Link, subject: str, record: ResultRecord, sequence: int, **changes: object) -> None:
+async def append_record(
+    link: DataPlane, subject: str, record: ResultRecord, sequence: int, **changes: object
+) -> None:
     """Append what follows a client's record."""
     following = record.model_copy(update={**changes, "record_id": secrets.token_hex(8)})
     await link.append_result(subject, following, sequence)
 
 
-async def shown(link: Link, key: str, done: Callable[[ResultEntry], bool]) -> ResultEntry | None:
+async def wait_until_visible(
+    link: DataPlane, key: str, done: Callable[[ResultEntry], bool]
+) -> ResultEntry | None:
     """The entry, once the operator has seen what was written; None if it takes too long."""
-    deadline, patience = Deadline(CONFIRM_SECONDS), Patience()
+    deadline, patience = Deadline(CONFIRM_SECONDS), PollBackoff()
     async with link.news(key) as news:
         while True:
             entry = await link.entry(key)
             if entry is not None and done(entry):
                 return entry
             try:
-                told = await news.next(deadline.left(patience.seconds, key))
+                changes = await news.next(deadline.left(patience.seconds, key))
             except WaitTimeout:
                 return None
-            content = told.get(key)
+            content = changes.get(key)
             if content and done(entry := ResultEntry.model_validate_json(content)):
                 return entry
-            patience = Patience() if told else patience.longer()
+            patience = PollBackoff() if changes else patience.longer()
 
 
 def describe(result: str, entry: ResultEntry) -> ResultInfo:

@@ -1,9 +1,9 @@
-"""What all handles of a client share: the apiserver, and the data plane once something needs it."""
+"""The connections that all handles of a client share: the apiserver, and the data plane when needed."""
 
 import asyncio
 
-from armonik_sdk.client.kube import Kube
-from armonik_sdk.client.link import Link
+from armonik_sdk.client.transport.data_plane import DataPlane
+from armonik_sdk.client.transport.kube import Kube
 
 
 class Connection:
@@ -13,10 +13,10 @@ class Connection:
         self.kube = kube
         self.namespace = namespace
         self._source = (kubeconfig, context)
-        self._link: Link | None = None
+        self._link: DataPlane | None = None
         self._opening = asyncio.Lock()
 
-    async def link(self) -> Link:
+    async def link(self) -> DataPlane:
         """The open data plane.
 
         Raises:
@@ -24,7 +24,7 @@ class Connection:
         """
         async with self._opening:
             if self._link is None:
-                self._link = await Link.open(self.kube, self.namespace, *self._source)
+                self._link = await DataPlane.open(self.kube, self.namespace, *self._source)
             return self._link
 
     async def close(self) -> None:

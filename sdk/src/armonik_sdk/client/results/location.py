@@ -1,6 +1,5 @@
-"""Where a result is, and how to read many of them in few requests; pure."""
+"""A result as the client reports it, and how to read many results in few requests. Pure."""
 
-import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,10 +7,11 @@ from enum import Enum
 from typing import Final
 
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.names import split_result_id
-from armonik_sdk.api.records import Outcome, OutcomeKind, ResultEntry, ResultState, RunResults, carried
+from armonik_sdk.api.records import Outcome, carried
+from armonik_sdk.api.results import ResultEntry, ResultState, RunResults
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
-from armonik_sdk.dataplane.spans import GAP_BYTES, cut, plan_spans
+from armonik_sdk.dataplane.result_lookup import Location, locate, locate_output
+from armonik_sdk.dataplane.s3.range_reads import GAP_BYTES, cut, plan_spans
 
 READ_BYTES: Final = 8 * 1024 * 1024
 """Most bytes fetched in one request for several results."""
@@ -22,11 +22,11 @@ class Found:
     """A completed result."""
 
     place: ObjectRef | bytes
-    """Where its bytes are; they themselves if they rode along."""
+    """Where its bytes are; the bytes themselves if the commit has them."""
 
     @property
     def length(self) -> int:
-        """Bytes of it."""
+        """Number of bytes."""
         return len(self.place) if isinstance(self.place, bytes) else self.place.length or 0
 
 
@@ -34,37 +34,18 @@ class Undecided(Enum):
     """Why a result is neither complete nor lost."""
 
     AWAITED = "its element has not ended"
-    HANDED = "its element handed it to a sub-task"
+    DELEGATED = "its element left it to a sub-task"
 
 
 def resolve(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) -> Found | Undecided:
-    """The result, if it is complete.
-
-    An entry of its own beats the run's: it holds what was made elsewhere, aborted, or removed later.
+    """The result, if it is complete; see `locate`.
 
     Raises:
         ResultAborted: it will never be.
         ResultDeleted: it was, and its data was removed.
-        ResultDamaged: the commit and the bytes in it differ.
+        ResultDamaged: the bytes that came with the commit differ from their checksum.
     """
-    if entry is not None:
-        match entry.state:
-            case ResultState.COMPLETED if entry.ref is not None:
-                data = carried(entry.ref)
-                return Found(entry.ref if data is None else data)
-            case ResultState.ABORTED:
-                raise ResultAborted(result, entry.reason or "Aborted")
-            case ResultState.DELETED:
-                raise ResultDeleted(f"{result} was deleted")
-    implied = split_result_id(result)
-    if implied is None:
-        return Undecided.AWAITED
-    _, index, output = implied
-    for run in runs:
-        for outcome in run.outcomes:
-            if outcome.index == index:
-                return of_outcome(result, output, outcome, run)
-    return Undecided.AWAITED
+    return _found(result, locate(result, entry, runs))
 
 
 def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> Found | Undecided:
@@ -72,22 +53,24 @@ def of_outcome(result: str, output: str, outcome: Outcome, run: RunResults) -> F
 
     Raises:
         ResultAborted: the element ended without it.
-        ResultDamaged: the commit and the bytes in it differ.
+        ResultDamaged: the bytes that came with the commit differ from their checksum.
     """
-    piece = outcome.outputs.get(output)
-    if piece is not None and outcome.kind is OutcomeKind.COMPLETED:
-        return Found(run.ref(piece) if piece.inline is None else _riding(result, piece.inline, piece.sha256))
-    if outcome.kind is OutcomeKind.COMPLETED and result in outcome.delegated:
-        return Undecided.HANDED
-    if outcome.kind is OutcomeKind.COMPLETED:
-        raise ResultAborted(result, "NoSuchOutput", f"the task has no output {output!r}")
-    raise ResultAborted(result, outcome.reason or str(outcome.kind), outcome.message)
+    return _found(result, locate_output(result, output, outcome, run))
 
 
-def _riding(result: str, inline: str, sha256: str) -> bytes:
-    data = base64.b64decode(inline)
-    check(result, data, sha256)
-    return data
+def _found(result: str, location: Location) -> Found | Undecided:
+    if location.ref is not None:
+        data = carried(location.ref)
+        if data is None:
+            return Found(location.ref)
+        check(result, data, location.ref.sha256)
+        return Found(data)
+    match location.state:
+        case ResultState.ABORTED:
+            raise ResultAborted(result, location.reason or "Aborted", location.message)
+        case ResultState.DELETED:
+            raise ResultDeleted(f"{result} was deleted")
+    return Undecided.DELEGATED if location.delegated else Undecided.AWAITED
 
 
 def check(result: str, data: bytes, sha256: str | None) -> None:

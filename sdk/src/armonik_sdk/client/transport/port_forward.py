@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from armonik_sdk.backoff import Backoff
 from armonik_sdk.client.errors import NotConnected
 
 log = logging.getLogger(__name__)
 
 START_SECONDS: Final = 30.0
-"""How long a port-forward may take to stand."""
+"""Seconds that a port-forward may take to be ready."""
 _FORWARDING = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) -> ")
 _SERVICE_HOST = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc(?:\..+)?", re.ASCII)
 
@@ -84,24 +85,24 @@ class Forward:
             stderr=asyncio.subprocess.STDOUT,
         )
         assert process.stdout is not None
-        said = b""
+        output = b""
         try:
             async with asyncio.timeout(START_SECONDS):
                 async for line in process.stdout:
-                    said += line
+                    output += line
                     if match := _FORWARDING.search(line):
                         self.port = int(match[1])
                         return
         except TimeoutError:
-            said += b"no answer in time"
+            output += b"no answer in time"
         await self._stop()
         raise NotConnected(
             f"kubectl could not forward to service {service.namespace}/{service.name}:"
-            f" {said.decode(errors='replace').strip() or 'it ended without a word'}"
+            f" {output.decode(errors='replace').strip() or 'it ended without a word'}"
         )
 
     async def _keep(self) -> None:
-        delay = 0.2
+        backoff = Backoff(0.2, 5.0)
         while True:
             process = self._process
             if process is not None and process.stdout is not None:
@@ -110,12 +111,12 @@ class Forward:
                     if b"lost connection" in line:
                         break
             await self._stop()
-            await asyncio.sleep(delay)
+            await asyncio.sleep(backoff.seconds)
             try:
                 await self._spawn()
-                delay = 0.2
+                backoff.reset()
             except (NotConnected, OSError) as error:
-                delay = min(5.0, delay * 2)
+                backoff.failed()
                 log.warning("%s; trying again", error)
 
     async def _stop(self) -> None:

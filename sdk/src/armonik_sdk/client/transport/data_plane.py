@@ -1,28 +1,32 @@
-"""The client's way to the data plane: results in NATS, bytes in the object store."""
+"""The client's access to the data plane: results in NATS, bytes in the object store."""
 
 import asyncio
 import base64
-import contextlib
 import dataclasses
 import logging
+import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 import nats.errors
 from nats.aio.client import Client as NatsClient
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from armonik_sdk.api.const import CLIENT_SECRET
+from armonik_sdk.api.keys import confined_entry
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.names import RESULTS, bucket_subject
-from armonik_sdk.api.records import ResultEntry, ResultRecord, RunResults
-from armonik_sdk.client.errors import NotConnected, NotFound, Refused, ResultDamaged, Unavailable
-from armonik_sdk.client.forward import Forward, Service
-from armonik_sdk.client.kube import SECRETS, Kube
-from armonik_sdk.dataplane.connect import Credentials, close_nats, connect_nats
+from armonik_sdk.api.names import RESULTS, client_object_key
+from armonik_sdk.api.results import ResultEntry, ResultRecord, RunResults
+from armonik_sdk.backoff import Backoff
+from armonik_sdk.client.errors import ClientError, NotConnected, NotFound, Refused, ResultDamaged, Unavailable
+from armonik_sdk.client.transport.kube import SECRETS, Kube
+from armonik_sdk.client.transport.port_forward import Forward, Service
+from armonik_sdk.client.transport.result_updates import ResultUpdates, SharedUpdates, Take
+from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import (
     ChecksumMismatch,
     Conflict,
@@ -30,39 +34,41 @@ from armonik_sdk.dataplane.errors import (
     ObjectMissing,
     QueueUnavailable,
     StoreUnavailable,
+    Unreadable,
 )
-from armonik_sdk.dataplane.journal import Log
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.connection import Renewal, close_nats, connect_nats
+from armonik_sdk.dataplane.nats.journal import Log
+from armonik_sdk.dataplane.run_entries import RunEntries
+from armonik_sdk.dataplane.s3.store import S3Store
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 30.0
 """How long to wait for the namespace's credentials, and for NATS."""
-HELD_BYTES: Final = 4 * 1024 * 1024
-"""Most bytes of news that wait for their reader; of what comes beyond, only the keys are kept."""
-_PREFIX: Final = bucket_subject(RESULTS, "")
+READ_DELAY: Final = 10.0
+"""Longest delay between reads that get no answer: they are given up then."""
 
 T = TypeVar("T")
 
 
-class Link:
+class DataPlane:
     """An open connection to NATS and the object store."""
 
     def __init__(self, client: NatsClient, store: S3Store, forwards: list[Forward]) -> None:
         self._client = client
         self._store = store
         self._forwards = forwards
-        self._runs = Bucket(client, RESULTS, RunResults)
+        self._runs = RunEntries(client, store)
         self._entries = Bucket(client, RESULTS, ResultEntry)
         self._log = Log(client, ResultRecord)
-        self._listening: WeakSet[News] = WeakSet()
+        self._updates = SharedUpdates(self._subscribe)
 
     @classmethod
     async def open(cls, kube: Kube, namespace: str, kubeconfig: str | None, context: str | None) -> Self:
         """Read the namespace's credentials and connect.
 
-        Outside the cluster by the addresses that are told for it, else by forwarded ports.
+        Outside the cluster by the addresses that are configured for it, else by forwarded ports.
 
         Raises:
             NotConnected: no credentials, or NATS cannot be reached.
@@ -70,25 +76,45 @@ class Link:
         credentials = await _credentials(kube, namespace)
         forwards: list[Forward] = []
         links: list[Self] = []
+        errors: deque[str] = deque(maxlen=1)
+        now = [credentials]
 
         async def reconnected() -> None:
             for link in links:
-                for news in link._listening:
-                    news.wake()
+                link._updates.wake()
+
+        async def refused() -> None:
+            """They may have been revoked; the operator has written others by then."""
+            try:
+                now[0] = await _credentials(kube, namespace)
+            except ClientError as error:
+                log.info("the credentials are not read again: %s", error)
 
         try:
             if not kube.in_cluster:
                 credentials = await _forwarded(credentials, forwards, kubeconfig, context)
             async with asyncio.timeout(CONNECT_SECONDS):
-                client = await connect_nats(credentials, "armonik-client", on_reconnected=reconnected)
+                client = await connect_nats(
+                    credentials,
+                    "armonik-client",
+                    on_reconnected=reconnected,
+                    on_error=errors.append,
+                    renewal=Renewal(lambda: now[0], refused),
+                )
         except BaseException as error:
             for forward in forwards:
                 await forward.close()
             if isinstance(error, TimeoutError):
-                raise NotConnected(f"NATS at {credentials.nats_url} does not answer") from error
+                why = f": {errors[0]}" if errors else ""
+                raise NotConnected(f"NATS at {credentials.nats_url} does not answer{why}") from error
+            if isinstance(error, InvalidCredentials):
+                raise NotConnected(f"Secret {namespace}/{CLIENT_SECRET}: {error}") from error
             raise
         links.append(cls(client, S3Store(credentials), forwards))
         return links[0]
+
+    async def _subscribe(self, subject: str, take: Take) -> Subscription:
+        return await self._client.subscribe(subject, cb=take)
 
     async def close(self) -> None:
         """Close the connections and end the port-forwards."""
@@ -118,6 +144,23 @@ class Link:
         except StoreUnavailable as error:
             raise Unavailable(str(error)) from error
 
+    @property
+    def forwarded(self) -> bool:
+        """Whether `kubectl port-forward` leads to a server."""
+        return bool(self._forwards)
+
+    async def probe_store(self, namespace: str, data: bytes) -> None:
+        """Write an object and read it. Clients may remove none: the operator collects it, as of no Session.
+
+        Raises:
+            ResultDamaged: other bytes come back.
+            Unavailable: the object store does not answer, or does not accept the keys.
+        """
+        key = client_object_key(namespace, "probe", secrets.token_hex(8))
+        ref = await self.put(key, data)
+        if await self.get(ref) != data:
+            raise ResultDamaged("the object store returned other bytes than were written")
+
     async def result_head(self, subject: str) -> tuple[ResultRecord, int] | None:
         """A client's last record of a result, and its sequence."""
         found = await _answered(lambda: self._log.head(subject))
@@ -128,7 +171,7 @@ class Link:
 
         Raises:
             Refused: somebody else has said something of it meanwhile.
-            Unavailable: NATS does not answer; the record may or may not stand.
+            Unavailable: NATS does not answer; the record may or may not be written.
         """
         try:
             return await self._log.append(subject, record, expected)
@@ -154,95 +197,66 @@ class Link:
     async def entry(self, key: str) -> ResultEntry | None:
         """The entry of a result that no run implies."""
         found = await _answered(lambda: self._entries.get(key))
-        return found[0] if found else None
+        return _confined(key, found[0]) if found else None
+
+    def parse_entry(self, key: str, content: bytes) -> ResultEntry:
+        """The same, as it was published."""
+        return _confined(key, ResultEntry.model_validate_json(content))
 
     async def entries(self, keys: Iterable[str]) -> dict[str, ResultEntry]:
         """The entries of those results that have one."""
         wanted = list(keys)
-        return await _answered(lambda: self._entries.get_many(wanted))
+        found = await _answered(lambda: self._entries.get_many(wanted))
+        return {key: _confined(key, entry) for key, entry in found.items()}
 
-    async def result_keys(self, pattern: str) -> set[str]:
-        """The keys of all results that match and have an entry of their own."""
-        return await _answered(lambda: self._entries.keys(pattern))
+    async def key_pages(self, pattern: str) -> AsyncIterator[list[str]]:
+        """The keys of all entries that match, ascending, a page at a time."""
+        left = self._entries.key_pages(pattern)
+        while page := await _answered(left.next):
+            yield page
 
     async def runs(self, keys: Mapping[str, bytes | None]) -> dict[str, RunResults]:
-        """The entries of those runs that have one; those given with their content are only parsed."""
-        told = {key: RunResults.model_validate_json(data) for key, data in keys.items() if data is not None}
+        """The entries of those runs that have one; those given with their content are not read again.
+
+        Raises:
+            ResultDamaged: what an entry names is missing or altered.
+            Unavailable: NATS or the object store do not answer.
+        """
+        read = {
+            key: await _answered(partial(self._runs.read, key, data))
+            for key, data in keys.items()
+            if data is not None
+        }
         wanted = [key for key, data in keys.items() if data is None]
-        return told | await _answered(lambda: self._runs.get_many(wanted))
+        return read | await _answered(lambda: self._runs.get_many(wanted))
 
     async def run_keys(self, pattern: str) -> set[str]:
         """The keys of all runs that match and have an entry."""
         return await _answered(lambda: self._runs.keys(pattern))
 
-    @contextlib.asynccontextmanager
-    async def news(self, *patterns: str) -> AsyncIterator["News"]:
-        """What changes in RESULTS from now on. Some may be lost, so read again now and then."""
-        news = News()
-        self._listening.add(news)
-        async with contextlib.AsyncExitStack() as subscriptions:
-            for pattern in patterns:
-                subscription = await self._client.subscribe(_PREFIX + pattern, cb=news.take)
-                subscriptions.push_async_callback(_end, subscription)
-            yield news
+    def news(self, *patterns: str) -> AbstractAsyncContextManager[ResultUpdates]:
+        """Changes in RESULTS from now on. Some may be lost, so read again from time to time."""
+        return self._updates.listen(*patterns)
 
 
-class News:
-    """Changed keys of RESULTS since the last look, with their content as long as that is small.
-
-    The content is the operator's word, which it took from the journal. The key is not: it is told before the
-    bucket has it, so reading a key just told may find the value before.
-    """
-
-    def __init__(self) -> None:
-        self._changed: dict[str, bytes | None] = {}
-        self._held = 0
-        self._look = asyncio.Event()
-
-    async def take(self, message: Msg) -> None:
-        """Take in what was published."""
-        key = message.subject.removeprefix(_PREFIX)
-        self._held -= len(self._changed.pop(key, None) or b"")
-        content = message.data or None
-        if content is not None and self._held + len(content) > HELD_BYTES:
-            content = None
-        self._changed[key] = content
-        self._held += len(content or b"")
-        self._look.set()
-
-    def wake(self) -> None:
-        """Have the listener look by itself: something may have been lost."""
-        self._look.set()
-
-    async def next(self, seconds: float) -> dict[str, bytes | None]:
-        """Keys that changed, with their content or None; empty when it is time to look oneself."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._look.wait()
-        except TimeoutError:
-            return {}
-        self._look.clear()
-        changed, self._changed, self._held = self._changed, {}, 0
-        return changed
-
-
-async def _end(subscription: Subscription) -> None:
-    with contextlib.suppress(nats.errors.Error):  # a closed connection has ended it already
-        await subscription.unsubscribe()
+def _confined(key: str, entry: ResultEntry) -> ResultEntry:
+    namespace, session = key.split(".")[:2]
+    return confined_entry(entry, namespace, session)
 
 
 async def _answered(read: Callable[[], Awaitable[T]]) -> T:
-    """Read, again with back-off while NATS does not answer."""
-    delay = 0.2
+    """Read, again with back-off while a server does not answer."""
+    backoff = Backoff(0.2, READ_DELAY)
     while True:
         try:
             return await read()
-        except (QueueUnavailable, nats.errors.Error, TimeoutError) as error:
-            if delay > 10:
+        except (ObjectMissing, ChecksumMismatch, Unreadable) as error:
+            raise ResultDamaged(str(error)) from error
+        except (QueueUnavailable, StoreUnavailable, nats.errors.Error, TimeoutError) as error:
+            if backoff.seconds >= READ_DELAY:
                 raise Unavailable(f"results cannot be read: {error}") from error
             log.info("results cannot be read (%s); trying again", error)
-        await asyncio.sleep(delay)
-        delay *= 2
+        await asyncio.sleep(backoff.failed())
 
 
 async def _credentials(kube: Kube, namespace: str) -> Credentials:

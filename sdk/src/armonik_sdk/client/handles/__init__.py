@@ -1,0 +1,1 @@
+"""Handles of Sessions, Tasks and Partitions."""

@@ -1,0 +1,1 @@
+"""Results: where they are, and how they are read."""

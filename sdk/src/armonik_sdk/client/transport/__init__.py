@@ -1,0 +1,1 @@
+"""Access of a client to the apiserver, NATS and the object store."""
