@@ -1,4 +1,4 @@
-"""A worker of your own: a Python function that is given one element at a time.
+"""Serves a Python function as a worker: one element at a time.
 
     from armonik_sdk.worker import Element, serve
 
@@ -11,8 +11,9 @@ or `python -m armonik_sdk.worker module:square`. The agent gives such a worker a
 function runs in a process of its own, which may be ended, or end, without harm to any other element.
 """
 
-from armonik_sdk.worker.element import Abort, Element, Function
-from armonik_sdk.worker.serving import serve
+from armonik_sdk.worker.element import Abort, Belonging, Element, Function, Retry
+from armonik_sdk.worker.executor.leftovers import keep
+from armonik_sdk.worker.serve_function import serve
 from armonik_sdk.worker.subtasks import Promise
 
-__all__ = ["Abort", "Element", "Function", "Promise", "serve"]
+__all__ = ["Abort", "Belonging", "Element", "Function", "Promise", "Retry", "keep", "serve"]

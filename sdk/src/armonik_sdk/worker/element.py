@@ -1,8 +1,8 @@
-"""What a function is given, and what it may say."""
+"""The argument of a user's function: the element, its inputs and outputs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from armonik_sdk.worker.subtasks import Promise, SubTask, SubTasks
 
@@ -14,19 +14,70 @@ is not tried again.
 """
 
 
-class Abort(Exception):  # noqa: N818 - it is what the function does, not what went wrong
-    """Ends the element as an error that trying again does not mend; the text is its message."""
+class _Ending(Exception):  # noqa: N818 - it is what the function does, not what went wrong
+    """How an execution ends without outputs."""
+
+    def __init__(self, message: str = "", *, detail: bytes = b"") -> None:
+        """The message is for people.
+
+        Args:
+            message: at most 4 KiB are kept.
+            detail: bytes that say more, at most 64 KiB; kept with the element's end, and readable as its
+                output `error`.
+        """
+        super().__init__(message)
+        self.detail = detail
+
+
+class Abort(_Ending):
+    """Ends the element with an error that is not retried; the text is its message."""
+
+
+class Retry(_Ending):
+    """Ends this execution as a failed one, which is tried again as often as the element's `maxRetries` says.
+
+    Any other exception but `Abort` does so too; this one is for functions that want to say more.
+    """
+
+
+class Environment(NamedTuple):
+    """A ZIP archive of packages and source files to import from."""
+
+    sha256: str
+    """Of the archive."""
+    source: memoryview | Path
+    """Its bytes, or the file."""
+
+
+class Belonging(NamedTuple):
+    """What an execution belongs to; empty where the agent does not say it."""
+
+    session: str = ""
+    """Name of the Session."""
+    task: str = ""
+    """Name of the Task."""
+    partition: str = ""
+    attempt: int = 1
+    """Number of this execution."""
+    executions: int = 1
+    """How many the element may have."""
+    seconds: float = 0.0
+    """How long one may take; 0 when there is no limit."""
 
 
 class Element:
     """One element, for as long as the function runs."""
 
     __slots__ = (
+        "_dependencies",
         "_folder",
         "_payload",
         "_sub_tasks",
+        "belongs_to",
         "dependencies",
+        "environment",
         "index",
+        "needs",
         "options",
         "outputs",
         "session",
@@ -42,7 +93,11 @@ class Element:
         outputs: tuple[str, ...],
         options: Mapping[str, str],
         session: str,
+        *,
         folder: Path,
+        needs: tuple[str, ...] | None = None,
+        belongs_to: Belonging | None = None,
+        environment: Environment | None = None,
     ) -> None:
         """`payload` as text is the name of a file of the folder; dependencies are ones when they are None."""
         self.index: Final = index
@@ -54,8 +109,14 @@ class Element:
         """The Task's own options (`spec.options.options`)."""
         self.session: Final = session
         """UID of the Session."""
-        self.dependencies: Final[Mapping[str, bytes]] = Dependencies(dependencies, folder)
+        self._dependencies = Dependencies(dependencies, folder)
+        self.dependencies: Final[Mapping[str, bytes]] = self._dependencies
         """Bytes of the results that it depends on, by id; read when asked for."""
+        self.needs: Final = tuple(dependencies) if needs is None else needs
+        """Ids of these results in the order of submission: the Task's, then its own. One may occur twice."""
+        self.environment: Final = environment
+        """What functions import from; None when there is nothing."""
+        self.belongs_to: Final = belongs_to or Belonging()
         self._payload = payload
         self._folder = folder
         self._sub_tasks = SubTasks()
@@ -66,6 +127,21 @@ class Element:
         if isinstance(self._payload, str):
             return (self._folder / self._payload).read_bytes()
         return bytes(self._payload)
+
+    @property
+    def payload_source(self) -> memoryview | Path:
+        """Where its input is: in memory, or a file of the folder, which may be mapped."""
+        if isinstance(self._payload, str):
+            return self._folder / self._payload
+        return memoryview(self._payload)
+
+    def source(self, dependency: str) -> memoryview | Path:
+        """Where the bytes of a dependency are: in memory, or a file of the folder, which may be mapped.
+
+        Raises:
+            KeyError: it is no dependency of this element.
+        """
+        return self._dependencies.source(dependency)
 
     def submit(
         self,
@@ -97,8 +173,8 @@ class Element:
         """
         needs = tuple(needed if isinstance(needed, str) else needed.number for needed in depends_on)
         raw = payload.encode() if isinstance(payload, str) else bytes(payload)
-        made = SubTask(raw, needs, output, dict(options or {}), partition, priority)
-        return self._sub_tasks.add(made, self.outputs, self.dependencies)
+        sub_task = SubTask(raw, needs, output, dict(options or {}), partition, priority)
+        return self._sub_tasks.add(sub_task, self.outputs, self.dependencies)
 
     @property
     def sub_tasks(self) -> SubTasks:
@@ -118,6 +194,11 @@ class Dependencies(Mapping[str, bytes]):
         data = self._given[name]
         return (self._folder / name).read_bytes() if data is None else bytes(data)
 
+    def source(self, name: str) -> memoryview | Path:
+        """Where the bytes are."""
+        data = self._given[name]
+        return self._folder / name if data is None else data
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._given)
 
@@ -128,6 +209,8 @@ class Dependencies(Mapping[str, bytes]):
 def read_elements(head: dict[str, Any], blobs: list[memoryview]) -> Iterator[tuple[Element, dict[str, str]]]:
     """The elements of a frame, each with the ids of its outputs by name."""
     folder, options, session = Path(head["folder"]), head.get("options") or {}, head.get("session", "")
+    environment = environment_of(head, blobs, folder)
+    names = (head.get("sessionName", ""), head.get("task", ""), head.get("partition", ""))
     for entry in head["elements"]:
         payload = entry["payload"]
         given = {
@@ -142,6 +225,23 @@ def read_elements(head: dict[str, Any], blobs: list[memoryview]) -> Iterator[tup
             tuple(entry["outputs"]),
             options,
             session,
-            folder,
+            folder=folder,
+            needs=tuple(entry["needs"]) if "needs" in entry else None,
+            belongs_to=Belonging(
+                *names,
+                attempt=entry.get("attempt", 1),
+                executions=head.get("executions", 1),
+                seconds=head.get("limit", 0.0),
+            ),
+            environment=environment,
         )
         yield element, entry["outputs"]
+
+
+def environment_of(head: dict[str, Any], blobs: list[memoryview], folder: Path) -> Environment | None:
+    """What the elements of a frame import from."""
+    given = head.get("environment")
+    if given is None:
+        return None
+    place = given["place"]
+    return Environment(given["sha256"], folder / place if isinstance(place, str) else blobs[place])

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,37 +19,56 @@ from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessR
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer, add_WorkerServicer_to_server
 
-from armonik_sdk.api.runcall import MAX_FRAME_BYTES, METHOD, frame, unframe
-from armonik_sdk.worker.children import Children
-from armonik_sdk.worker.running import Ended, Running
-from armonik_sdk.worker.submitting import tell
+from armonik_sdk.api.bounds import MAX_FRAME_BYTES
+from armonik_sdk.api.runcall import METHOD, frame, unframe
+from armonik_sdk.worker.agent_calls import tell
+from armonik_sdk.worker.executor import leftovers
+from armonik_sdk.worker.executor.log_reader import Hearing
+from armonik_sdk.worker.executor.pool import Children
+from armonik_sdk.worker.run_scheduler import Ended, Running
 
 log = logging.getLogger(__name__)
 
 FOREVER: Final = 10**9
 """Seconds; the caller has a time-out of its own."""
+FRAME_BYTES: Final = 4 * 1024 * 1024
+"""Of blobs in one frame to the agent, about more than one element."""
+_FINAL: Final = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+"""What the agent refuses with these codes it would refuse again."""
 _LIMITS: Final = [
     ("grpc.max_receive_message_length", MAX_FRAME_BYTES),
     ("grpc.max_send_message_length", MAX_FRAME_BYTES),
 ]
 
 
-def run_server(control: socket.socket, worker_address: str, agent_address: str) -> None:
-    """Serve until told to end, or until the template has ended."""
-    asyncio.run(_serve(control, worker_address, agent_address))
+def run_server(
+    control: socket.socket, secret: bytes, worker_address: str, agent_address: str, about: Mapping[str, str]
+) -> None:
+    """Serve until a signal ends it, or until the template process has ended; `about` is what it is."""
+    hearing = Hearing(secret)
+    asyncio.run(_serve(control, hearing, worker_address, agent_address, about))
+    hearing.close()
 
 
-async def _serve(control: socket.socket, worker_address: str, agent_address: str) -> None:
+async def _serve(
+    control: socket.socket,
+    hearing: Hearing,
+    worker_address: str,
+    agent_address: str,
+    about: Mapping[str, str],
+) -> None:
     ended = asyncio.Event()
-    children = Children(control, ended.set)
+    children = Children(control, hearing, ended.set)
     loop = asyncio.get_running_loop()
+    # As process 1 it inherits what nobody waits for: started by the module, or outliving the template.
+    loop.add_signal_handler(signal.SIGCHLD, leftovers.reap)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     options = [("grpc.default_authority", "localhost")]
     async with grpc.aio.insecure_channel(f"unix://{agent_address}", options=options) as channel:
         server = grpc.aio.server(options=_LIMITS)
         add_WorkerServicer_to_server(_ElementByElement(children, AgentStub(channel)), server)
-        server.add_generic_rpc_handlers((_WholeRun(children),))
+        server.add_generic_rpc_handlers((_WholeRun(children, about),))
         server.add_insecure_port(f"unix://{worker_address}")
         await server.start()
         # The agent has a uid of its own; the volume is this pod's alone.
@@ -62,19 +81,21 @@ async def _serve(control: socket.socket, worker_address: str, agent_address: str
 class _WholeRun(grpc.GenericRpcHandler):
     """`ProcessRun`: frames both ways."""
 
-    def __init__(self, children: Children) -> None:
-        self._children = children
+    def __init__(self, children: Children, about: Mapping[str, str]) -> None:
+        self._children, self._about = children, about
 
     def service(self, details: Any) -> Any:
         """Serve this one method."""
         return grpc.stream_stream_rpc_method_handler(self._process) if details.method == METHOD else None
 
     async def _process(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        running, closed = Running(self._children), asyncio.Event()
+        running, closed, asked = Running(self._children), asyncio.Event(), True
 
         async def take() -> None:
+            nonlocal asked
             try:
                 async for request in requests:
+                    asked = False
                     running.give(*unframe(request))
             finally:
                 closed.set()
@@ -86,8 +107,11 @@ class _WholeRun(grpc.GenericRpcHandler):
                 if taking.done():
                     taking.result()  # raises what was wrong with a frame
                 if ended := await running.ended():
-                    yield _said(ended)
+                    for part in _parts(ended):
+                        yield _ended_frame(part)
                 elif closed.is_set() and not running.left:
+                    if asked:
+                        yield frame({"ended": [], "worker": dict(self._about)})
                     break
                 if closed.is_set() and not running.left:
                     running.wake()
@@ -141,22 +165,41 @@ class _ElementByElement(WorkerServicer):  # type: ignore[misc]  # generated with
         try:
             await tell(self._agent, request, entry, blobs, outputs)
         except grpc.aio.AioRpcError as refused:
-            if refused.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+            if refused.code() not in _FINAL:
                 raise
             error = Output.Error(details=refused.details() or "refused by the agent")
             return ProcessReply(output=Output(error=error))
         return ProcessReply(output=Output(ok=Empty()))
 
 
-def _said(ended: list[Ended]) -> bytes:
-    """One frame of many entries, whose blobs are numbered anew."""
+def _parts(ended: list[Ended]) -> Iterator[list[Ended]]:
+    """What has ended, in frames of bounded length; executors bound what they say of one element."""
+    part: list[Ended] = []
+    size = 0
+    for entry, blobs in ended:
+        own = sum(map(len, blobs))
+        if part and (size + own > FRAME_BYTES or "children" in entry or "children" in part[-1][0]):
+            yield part
+            part, size = [], 0
+        part.append((entry, blobs))
+        size += own
+    if part:
+        yield part
+
+
+def _ended_frame(ended: list[Ended]) -> bytes:
+    """One frame of many entries, whose blobs are numbered again."""
     entries: list[dict[str, Any]] = []
     blobs: list[memoryview] = []
     for entry, own in ended:
         if own:
             first = len(blobs)
-            places = entry["outputs"]
-            entry["outputs"] = {n: None if at is None else first + at for n, at in places.items()}
+            for name in ("detail", "printed"):
+                if name in entry:
+                    entry[name] += first
+            if "outputs" in entry:
+                places = entry["outputs"]
+                entry["outputs"] = {n: None if at is None else first + at for n, at in places.items()}
             for child in entry.get("children", ()):
                 if isinstance(child["payload"], int):
                     child["payload"] += first

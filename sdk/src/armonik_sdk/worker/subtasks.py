@@ -1,13 +1,13 @@
-"""Sub-tasks that a function submits: kept until it has returned, and told with its outputs."""
+"""Sub-tasks that a function submits: kept until it has returned, then sent with its outputs."""
 
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from armonik_sdk.api.runcall import INLINE_BYTES, MAX_NEEDS
+from armonik_sdk.api.bounds import MAX_BLOB_BYTES, MAX_BLOBS_BYTES, MAX_NEEDS
 
-MOST = 100_000
+MOST = 50_000
 """Sub-tasks of one element."""
 
 
@@ -33,7 +33,7 @@ class SubTask(NamedTuple):
 class SubTasks(list[SubTask]):
     """Those of one element, in the order in which they were submitted."""
 
-    def add(self, made: SubTask, outputs: Iterable[str], dependencies: Iterable[str]) -> Promise:
+    def add(self, sub_task: SubTask, outputs: Iterable[str], dependencies: Iterable[str]) -> Promise:
         """Keep one.
 
         Raises:
@@ -41,51 +41,64 @@ class SubTasks(list[SubTask]):
         """
         if len(self) == MOST:
             raise ValueError(f"more than {MOST} sub-tasks of one element")
-        if made.output is not None:
-            if made.output not in outputs:
-                raise ValueError(f"{made.output!r} is no output of this element")
-            if made.output in self.handed_over:
-                raise ValueError(f"output {made.output!r} is handed to another sub-task already")
-        if len(made.needs) > MAX_NEEDS:
+        if sub_task.output is not None:
+            if sub_task.output not in outputs:
+                raise ValueError(f"{sub_task.output!r} is no output of this element")
+            if sub_task.output in self.handed_over:
+                raise ValueError(f"output {sub_task.output!r} is handed to another sub-task already")
+        if len(sub_task.needs) > MAX_NEEDS:
             raise ValueError(f"more than {MAX_NEEDS} dependencies of one sub-task")
-        for needed in made.needs:
+        for needed in sub_task.needs:
             if isinstance(needed, str) and needed not in dependencies:
                 raise ValueError(f"{needed!r} is no dependency of this element")
             if isinstance(needed, int) and not 0 <= needed < len(self):
                 raise ValueError(f"sub-task {needed} is not submitted yet")
-        self.append(made)
+        self.append(sub_task)
         return Promise(len(self) - 1)
+
+    def hand_over(self, promise: Promise, output: str) -> None:
+        """Let a sub-task that was submitted make an output in the element's place.
+
+        Raises:
+            ValueError: one of them makes another one already.
+        """
+        sub_task = self[promise.number]
+        if sub_task.output is not None or output in self.handed_over:
+            raise ValueError(f"output {output!r}, or this sub-task, is handed over already")
+        self[promise.number] = sub_task._replace(output=output)
 
     @property
     def handed_over(self) -> set[str]:
         """Names of outputs that sub-tasks make in the element's place."""
-        return {made.output for made in self if made.output is not None}
+        return {sub_task.output for sub_task in self if sub_task.output is not None}
 
-    def told(self, folder: Path, blobs: list[bytes]) -> list[dict[str, Any]]:
-        """What the agent is told of them; equal payloads once, large ones as files of the folder."""
+    def entries(self, folder: Path, blobs: list[bytes]) -> list[dict[str, Any]]:
+        """Their form for the agent; equal payloads once, as files when large or many."""
         entries: list[dict[str, Any]] = []
+        room = MAX_BLOBS_BYTES - sum(map(len, blobs))
         places: dict[bytes, int | str] = {}
-        for made in self:
-            place = places.get(made.payload)
+        for sub_task in self:
+            place = places.get(sub_task.payload)
             if place is None:
-                place = places[made.payload] = _place(made.payload, folder, blobs)
+                place = places[sub_task.payload] = _place(sub_task.payload, folder, blobs, room)
+                room -= len(sub_task.payload) if isinstance(place, int) else 0
             entry: dict[str, Any] = {"payload": place}
-            if made.needs:
-                entry["needs"] = list(made.needs)
-            if made.output is not None:
-                entry["output"] = made.output
-            if made.options:
-                entry["options"] = dict(made.options)
-            if made.partition:
-                entry["partition"] = made.partition
-            if made.priority:
-                entry["priority"] = made.priority
+            if sub_task.needs:
+                entry["needs"] = list(sub_task.needs)
+            if sub_task.output is not None:
+                entry["output"] = sub_task.output
+            if sub_task.options:
+                entry["options"] = dict(sub_task.options)
+            if sub_task.partition:
+                entry["partition"] = sub_task.partition
+            if sub_task.priority:
+                entry["priority"] = sub_task.priority
             entries.append(entry)
         return entries
 
 
-def _place(payload: bytes, folder: Path, blobs: list[bytes]) -> int | str:
-    if len(payload) <= INLINE_BYTES:
+def _place(payload: bytes, folder: Path, blobs: list[bytes], room: int) -> int | str:
+    if len(payload) <= min(MAX_BLOB_BYTES, room):
         blobs.append(payload)
         return len(blobs) - 1
     name = uuid.uuid4().hex

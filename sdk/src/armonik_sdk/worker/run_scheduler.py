@@ -1,15 +1,16 @@
-"""One call's elements on their way through executors: who runs, who waits, what a death or a limit means.
+"""Schedules the elements of one call on executors, and handles deaths of executors and time limits.
 
-Elements are executed in the order they were given, and each end is heard of, so the first that has not ended
+Elements are executed in the order they were given, and each end is received, so the first that has not ended
 is the one that is executed.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from armonik_sdk.worker.children import Child, Children
+from armonik_sdk.worker.executor.pool import Child, Children
+from armonik_sdk.worker.executor.transcript import Transcript
 
 Ended = tuple[dict[str, Any], list[memoryview]]
 """An entry of `ended`, and the blobs that it refers to."""
@@ -22,6 +23,17 @@ class _Given:
     head: dict[str, Any]
     blobs: list[memoryview]
     limit: float
+    printed: int = 0
+    """Bytes to be kept of what each element prints."""
+    ids: dict[int, str] = field(default_factory=dict)
+    """By which the elements are marked in the output; empty when nothing of it is kept."""
+
+    @classmethod
+    def of(cls, head: dict[str, Any], blobs: list[memoryview]) -> "_Given":
+        """A frame that has elements."""
+        printed = int(head.get("printed", 0))
+        ids = {entry["index"]: entry["id"] for entry in head["elements"]} if printed else {}
+        return cls(head, blobs, float(head["limit"]), printed, ids)
 
 
 class Running:
@@ -40,6 +52,8 @@ class Running:
         self._ending: tuple[int, dict[str, Any]] | None = None
         """The element for whose sake the executor is being killed, and how that element ends."""
         self._ended: list[Ended] = []
+        self._printing: list[tuple[Ended, Transcript, str]] = []
+        """What has ended and may have printed something: on which executor, and its id there."""
         self._news = asyncio.Event()
         self._starting: asyncio.Task[None] | None = None
         self._waiting: list[tuple[dict[str, Any], list[memoryview]]] = []
@@ -54,7 +68,7 @@ class Running:
         if "elements" in head:
             if not self._left:
                 self._since = time.monotonic()
-            given = _Given(head, blobs, float(head["limit"]))
+            given = _Given.of(head, blobs)
             self._left |= {entry["index"]: given for entry in head["elements"]}
             self._send(head, blobs)
             self._watch()
@@ -70,6 +84,8 @@ class Running:
         await self._news.wait()
         self._news.clear()
         ended, self._ended = self._ended, []
+        if self._printing:
+            self._add_printed()
         return ended
 
     def wake(self) -> None:
@@ -89,6 +105,16 @@ class Running:
         else:
             self._children.give_back(self._child)
 
+    def _add_printed(self) -> None:
+        """Put beside each end what the element has printed."""
+        printing, self._printing = self._printing, []
+        for transcript in {id(transcript): transcript for _, transcript, _ in printing}.values():
+            self._children.catch_up(transcript)
+        for (entry, blobs), transcript, element in printing:
+            if text := transcript.take(element):
+                entry["printed"] = len(blobs)
+                blobs.append(memoryview(text))
+
     def _send(self, head: dict[str, Any], blobs: list[memoryview]) -> None:
         if self._child is not None and self._ending is None:
             self._child.send(head, blobs)
@@ -98,9 +124,12 @@ class Running:
 
     async def _start(self) -> None:
         """Begin with an executor, and give it all that has not ended."""
-        child = await self._children.take()
+        first = next(iter(self._left.values()), None)
+        environment = first.head.get("environment") if first is not None else None
+        child = await self._children.take(environment["sha256"] if environment else "")
         self._starting = None
         self._child, child.on_ended, child.on_death = child, self._heard, self._lost
+        child.transcript.limit = first.printed if first is not None else 0
         self._since = time.monotonic()
         for given in {id(given): given for given in self._left.values()}.values():
             entries = [e for e in given.head["elements"] if self._left.get(e["index"]) is given]
@@ -110,12 +139,13 @@ class Running:
         self._watch()
         self._stop_current()
 
-    def _heard(self, said: list[Ended]) -> None:
-        for head, blobs in said:
+    def _heard(self, ends: list[Ended]) -> None:
+        for head, blobs in ends:
             entry = head["ended"][0]
             self._stopped.discard(entry["index"])
-            if self._left.pop(entry["index"], None) is not None:
-                self._ended.append((entry, blobs))
+            given = self._left.pop(entry["index"], None)
+            if given is not None:
+                self._end(given, entry, blobs, self._child)
         self._since = time.monotonic()
         self._news.set()
         if self._left and next(iter(self._left.values())) is not self._watched:
@@ -123,8 +153,8 @@ class Running:
         self._stop_current()
 
     def _lost(self, how: str) -> None:
-        """The executor is dead, by our hand or not: one element at most pays for it."""
-        self._child = None
+        """The executor exited, killed or crashed: at most its current element fails."""
+        child, self._child = self._child, None
         ending, self._ending = self._ending, None
         first = next(iter(self._left), None)
         if first is not None:
@@ -133,13 +163,20 @@ class Running:
             else:
                 entry = ending[1] if ending[0] == first else {}
             if entry:
-                del self._left[first]
+                given = self._left.pop(first)
                 self._stopped.discard(first)
                 seconds = round(time.monotonic() - self._since, 6)
-                self._ended.append(({"index": first, "seconds": seconds, **entry}, []))
+                self._end(given, {"index": first, "seconds": seconds, **entry}, [], child)
         self._news.set()
         if self._left:
             self._starting = asyncio.create_task(self._start())
+
+    def _end(
+        self, given: _Given, entry: dict[str, Any], blobs: list[memoryview], child: Child | None
+    ) -> None:
+        self._ended.append((entry, blobs))
+        if given.printed and child is not None:
+            self._printing.append(((entry, blobs), child.transcript, given.ids[entry["index"]]))
 
     def _stop_current(self) -> None:
         """Kill the executor if what it executes shall be stopped; what it only has ahead it skips itself."""

@@ -13,19 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from armonik_sdk.api.runcall import INLINE_BYTES, frame, unframe
-from armonik_sdk.worker.element import Abort, Element, Function, read_elements
-from armonik_sdk.worker.speaking import Tagged
+from armonik_sdk.api.bounds import MAX_BLOB_BYTES, MAX_DETAIL_BYTES, MAX_ENDED_BYTES, MAX_ERROR_BYTES
+from armonik_sdk.api.runcall import frame, unframe
+from armonik_sdk.worker.element import Abort, Element, Function, Retry, read_elements
+from armonik_sdk.worker.executor import leftovers
+from armonik_sdk.worker.executor.log_prefix import Speaker
 
 LENGTH: Final = struct.Struct(">I")
 """Before each frame between this process and the one that serves."""
 _READ: Final = 256 * 1024
-_MAX_TEXT: Final = 4096
 
 
-def execute(function: Function, connection: socket.socket, streams: tuple[Tagged, Tagged]) -> NoReturn:
+def execute(function: Function, connection: socket.socket, speaker: Speaker) -> NoReturn:
     """Work until nobody is there any more that would give work."""
-    inbox = _Inbox(connection)
+    inbox, own = _Inbox(connection), os.getpid()
     while inbox.more(wait=not inbox.todo):
         if not inbox.todo:
             continue
@@ -34,15 +35,18 @@ def execute(function: Function, connection: socket.socket, streams: tuple[Tagged
             inbox.skip.discard(element.index)
             reply = frame({"ended": [{"index": element.index, "skipped": True}]})
         else:
-            for stream in streams:
-                stream.tag(element.task_id)
-            reply = _run(function, element, outputs, folder, streams)
+            speaker.begin(element.task_id)
+            reply = run_element(function, element, outputs, folder)
+            speaker.end()
+            if os.getpid() != own:
+                os._exit(0)  # a copy of this process that came out of the function: no element is its own
+            leftovers.sweep()
         connection.sendall(LENGTH.pack(len(reply)) + reply)
     os._exit(0)
 
 
 class _Inbox:
-    """What was given and has not begun."""
+    """Elements that were received and have not begun."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -89,9 +93,7 @@ def split_frames(pending: bytearray) -> list[bytes]:
     return found
 
 
-def _run(
-    function: Function, element: Element, outputs: dict[str, str], folder: Path, streams: tuple[Tagged, ...]
-) -> bytes:
+def run_element(function: Function, element: Element, outputs: dict[str, str], folder: Path) -> bytes:
     """Execute one element; the frame that says how it ended."""
     started = time.monotonic()
     ended: dict[str, Any] = {"index": element.index}
@@ -99,16 +101,28 @@ def _run(
     try:
         ended["outputs"] = _keep(function(element), element, outputs, folder, blobs)
         if element.sub_tasks:
-            ended["children"] = element.sub_tasks.told(folder, blobs)
+            ended["children"] = element.sub_tasks.entries(folder, blobs)
     except Abort as error:
         ended["error"] = _short(str(error) or "aborted")
+        blobs = _detail(error, ended)
+    except Retry as error:
+        ended["failed"] = _short(str(error) or "to be tried again")
+        blobs = _detail(error, ended)
     except BaseException as error:  # noqa: BLE001 - whatever a user's function raises, SystemExit included
         traceback.print_exc()
         ended["failed"] = _short(f"{type(error).__name__}: {error}")
+        blobs = []
     ended["seconds"] = round(time.monotonic() - started, 6)
-    for stream in streams:
-        stream.end()
-    return frame({"ended": [ended]}, blobs if "outputs" in ended else ())
+    message = frame({"ended": [ended]}, blobs)
+    if len(message) <= MAX_ENDED_BYTES:
+        return message
+    ended.pop("outputs")
+    count = len(ended.pop("children", ()))
+    ended["error"] = (
+        f"{count} sub-tasks take {len(message)} bytes to describe, and at most {MAX_ENDED_BYTES} are taken "
+        "of one element: submit fewer, with fewer dependencies and options, or let sub-tasks submit the rest"
+    )
+    return frame({"ended": [ended]})
 
 
 def _keep(
@@ -135,7 +149,7 @@ def _keep(
             raise Abort(f"the function returned output {name!r}, which it handed over to a sub-task")
         if not isinstance(data, bytes | bytearray | memoryview):
             raise Abort(f"the function returned {type(data).__name__} for output {name!r}, not bytes")
-        if len(data) <= INLINE_BYTES:
+        if len(data) <= MAX_BLOB_BYTES:
             places[name] = len(blobs)
             blobs.append(bytes(data))
         else:
@@ -144,5 +158,13 @@ def _keep(
     return places
 
 
+def _detail(error: Abort | Retry, ended: dict[str, Any]) -> list[bytes]:
+    """What the error brings beside its text, if it is not too long."""
+    if not 0 < len(error.detail) <= MAX_DETAIL_BYTES:
+        return []
+    ended["detail"] = 0
+    return [bytes(error.detail)]
+
+
 def _short(text: str) -> str:
-    return text.encode(errors="replace")[:_MAX_TEXT].decode(errors="ignore")
+    return text.encode(errors="replace")[:MAX_ERROR_BYTES].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Outputs and sub-tasks of an element, told by ArmoniK's own calls to an agent that knows no whole runs."""
+"""Sends outputs and sub-tasks of an element by ArmoniK's own calls, for an agent without whole-run calls."""
 
 import asyncio
 from collections.abc import Iterable
@@ -44,10 +44,10 @@ async def tell(
 
 
 async def _create(agent: Any, request: Any, count: int) -> list[str]:
-    """Ids of so many new results."""
+    """Ids of `count` new results."""
     if not count:
         return []
-    made = await agent.CreateResultsMetaData(
+    created = await agent.CreateResultsMetaData(
         CreateResultsMetaDataRequest(
             session_id=request.session_id,
             communication_token=request.communication_token,
@@ -55,7 +55,7 @@ async def _create(agent: Any, request: Any, count: int) -> list[str]:
         ),
         timeout=AGENT_SECONDS,
     )
-    return [result.result_id for result in made.results]
+    return [result.result_id for result in created.results]
 
 
 async def _notify(agent: Any, request: Any, results: Iterable[str]) -> None:
@@ -63,8 +63,8 @@ async def _notify(agent: Any, request: Any, results: Iterable[str]) -> None:
         NotifyResultDataRequest.ResultIdentifier(session_id=request.session_id, result_id=result)
         for result in results
     ]
-    told = NotifyResultDataRequest(communication_token=request.communication_token, ids=ids)
-    await agent.NotifyResultData(told, timeout=AGENT_SECONDS)
+    notification = NotifyResultDataRequest(communication_token=request.communication_token, ids=ids)
+    await agent.NotifyResultData(notification, timeout=AGENT_SECONDS)
 
 
 async def _submit(
