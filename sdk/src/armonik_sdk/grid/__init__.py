@@ -1,0 +1,1 @@
+"""Grids that run functions: the same few calls for a cluster and for processes of this machine."""

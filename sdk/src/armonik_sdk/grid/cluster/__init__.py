@@ -1,0 +1,1 @@
+"""A cluster as a grid: Sessions and Tasks by the client of bytes."""
