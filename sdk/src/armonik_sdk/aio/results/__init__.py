@@ -1,0 +1,1 @@
+"""What comes back: futures, results of maps, references, and exceptions."""

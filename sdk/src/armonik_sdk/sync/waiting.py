@@ -1,0 +1,97 @@
+# Generated from armonik_sdk.aio by hack/generate/sync.py; do not edit.
+"""Waiting for several futures and maps, and seeing how far they are."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from armonik_sdk.aio.core.progress import HasSessionCore, ProgressCore
+from armonik_sdk.aio.results.future import Future
+from armonik_sdk.sync.map_result import MapResult
+from armonik_sdk.sync.portal import completed, run, value_of
+
+R = TypeVar("R")
+
+
+def gather(*things: Future[Any] | MapResult[Any], errors: Literal["raise", "return"] = "raise") -> list[Any]:
+    """The values of futures, and lists of values of maps, in the order given.
+
+    Args:
+        things: what to wait for.
+        errors: `return` gives exceptions in the place of values.
+
+    Raises:
+        Exception: what the first that failed raised; the others are not cancelled.
+    """
+    values: list[Any] = []
+    for thing in things:
+        if isinstance(thing, MapResult):
+            values.append(thing.results(errors=errors))
+        else:
+            values.append(value_of(thing, errors))
+    return values
+
+
+def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:
+    """The futures, each when it has ended.
+
+    Raises:
+        WaitTimeout: the time, in seconds, is over; nothing is cancelled.
+    """
+    yield from completed(futures, timeout)
+
+
+class Progress:
+    """Shows how far work is, in a `with` block, or while its values are iterated."""
+
+    def __init__(self, things: Sequence[object], label: str | None = None) -> None:
+        self._things, self._core = (tuple(things), ProgressCore(things, label))
+
+    def __enter__(self) -> Self:
+        self._core.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._core.client.closed:
+            run(self._core, self._core.stop())
+        self._core.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values of futures and maps, in the order in which they were given.
+
+        Raises:
+            TypeError: a session is among them, which has no values.
+            Exception: what the first call that failed raised.
+        """
+        for thing in self._things:
+            if not isinstance(thing, Future | MapResult):
+                raise TypeError(f"progress: {thing!r} has no values; use a `with` block")
+        with self:
+            for thing in self._things:
+                if isinstance(thing, MapResult):
+                    yield from thing
+                elif isinstance(thing, Future):
+                    yield value_of(thing, "raise")
+
+
+def progress(*things: Future[Any] | MapResult[Any] | HasSessionCore, label: str | None = None) -> Progress:
+    """How far these are: on a terminal a bar and the reason for waiting, in a notebook the same as HTML.
+
+    Where there is neither, a line every 10 seconds, on standard error.
+
+    ```python
+    for value in progress(session.map(square, range(1_000))):
+        ...
+    ```
+
+    Args:
+        things: futures, results of maps, sessions; what is shown together is counted together.
+        label: the text before the bar; names of functions and sessions when left out.
+
+    Raises:
+        ValueError: nothing is named, or things of several clients.
+        TypeError: it is no such thing.
+    """
+    return Progress(things, label)
