@@ -1,0 +1,1 @@
+"""Forms of what the program computes, as pydantic models: their JSON Schemas are in the documents."""
