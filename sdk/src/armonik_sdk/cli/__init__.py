@@ -1,0 +1,1 @@
+"""The program `armonikctl`: Sessions, Tasks, Partitions and results of a cluster from the command line."""

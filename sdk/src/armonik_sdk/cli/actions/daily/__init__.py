@@ -1,0 +1,1 @@
+"""Verbs for every day: explain, run, logs, top, doctor."""

@@ -1,0 +1,1 @@
+"""Tasks: submitted, waited for, cancelled, tried again; their results, failures and sub-tasks."""

@@ -1,0 +1,1 @@
+"""The grammar of the verbs for every day: explain, run, logs, top, doctor."""

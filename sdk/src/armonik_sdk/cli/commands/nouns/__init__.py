@@ -1,0 +1,1 @@
+"""Verbs of each noun: session, task, partition, result."""
