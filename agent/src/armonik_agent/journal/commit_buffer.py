@@ -1,43 +1,47 @@
-"""What has ended in a run and is not committed yet: packs go up, records follow, elements go on meanwhile."""
+"""Buffers what has ended in a run: uploads packs and appends records while elements are executed."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-from armonik_agent.commit import Committer
-from armonik_agent.outputs import Ended, pack, riding
-from armonik_agent.site import Site
-from armonik_agent.transitions import Change, merged, progressed
+from armonik_agent.context import AgentContext
+from armonik_agent.journal.packing import FinishedElement, inline_bytes, pack, without_object
+from armonik_agent.journal.run_writer import RunWriter
+from armonik_agent.journal.transitions import Change, merged, progressed, too_long
 from armonik_sdk.api.const import MAX_RESULT_INLINE_BYTES
 from armonik_sdk.api.records import Record
-from armonik_sdk.dataplane.errors import StoreUnavailable
+from armonik_sdk.dataplane.errors import StoreUnavailable, TooLarge
 
 COMMIT_SECONDS = 1.0
 COMMIT_BYTES = 64 * 1024
 COMMIT_OUTCOMES = 100
 """Outcomes in the head above which commits become rarer in proportion: each repeats all of them."""
 BUFFER_BYTES = 1024 * 1024
-"""Outputs in memory above which the next pack goes up even while a commit is under way."""
+"""Outputs and printed texts in memory above which the next pack goes up even while a commit is under way."""
 
 
-class Buffer:
+class CommitBuffer:
     """Outcomes on their way into the journal, at most one commit at a time."""
 
-    def __init__(self, site: Site, committer: Committer, single: bool) -> None:
+    def __init__(self, site: AgentContext, committer: RunWriter, single: bool) -> None:
         self._site, self._committer, self._single = site, committer, single
-        self._room = MAX_RESULT_INLINE_BYTES - riding(committer.head.outcomes)
+        self._room = MAX_RESULT_INLINE_BYTES - inline_bytes(committer.head.outcomes)
         """Bytes of outputs that may still ride in the run's records."""
-        self._ended: list[Ended] = []
-        self._bytes = 0
+        self._ended: list[FinishedElement] = []
+        self._bytes = self._printed = 0
+        """Of outputs, and of what elements printed: that alone makes no commit more frequent."""
         self._since = 0.0
         self._ready = Change()
         self._commit: asyncio.Task[Record] | None = None
         self._packs = 0
+        self.dropped: set[int] = set()
+        """Elements whose outputs the object store did not take: they are executed again."""
 
-    def keep(self, ended: Ended) -> None:
+    def keep(self, ended: FinishedElement) -> None:
         """An element has ended."""
         self._ended.append(ended)
         self._bytes += ended.size
+        self._printed += len(ended.printed)
         self._since = self._since or time.monotonic()
 
     def add(self, change: Change) -> None:
@@ -53,7 +57,7 @@ class Buffer:
         """
         if self._commit is not None and self._commit.done():
             await self.settle()
-        if not self.begin() and self._bytes >= BUFFER_BYTES:
+        if not self.begin() and self._bytes + self._printed >= BUFFER_BYTES:
             await self.pack()
 
     def begin(self) -> bool:
@@ -105,16 +109,22 @@ class Buffer:
         """Upload what is held in memory.
 
         Raises:
-            StoreUnavailable: the object store stayed down; what was held is dropped.
+            StoreUnavailable: the object store stayed down; the elements whose outputs were held are dropped.
         """
         if not self._ended:
             return
-        ended, self._ended, self._bytes = self._ended, [], 0
+        ended, self._ended = self._ended, []
+        self._bytes = self._printed = 0
         self._packs += 1
         key, store = f"{self._committer.prefix}/pack-{self._packs}", self._site.store
-        room, single = self._room, self._single
-        change = await self._site.patiently(lambda: pack(store, key, ended, room, single))
-        self._room -= riding(change.outcomes)
+        room, single, outage = self._room, self._single, self._site.text_outage
+        try:
+            change = await self._site.patiently(lambda: pack(store, key, ended, room, single, outage))
+        except StoreUnavailable:
+            self.dropped.update(one.index for one in ended if one.size)
+            self.add(without_object(ended))
+            raise
+        self._room -= inline_bytes(change.outcomes)
         self.add(change)
 
     async def drop(self) -> None:
@@ -131,7 +141,11 @@ class Buffer:
         change, self._ready = self._ready, Change()
         self._since = time.monotonic() if self._ended else 0.0
         try:
-            return await self._committer.append(lambda head: make(head, change))
+            try:
+                return await self._committer.append(lambda head: make(head, change))
+            except TooLarge as error:
+                shorter = too_long(change, str(error))
+                return await self._committer.append(lambda head: make(head, shorter))
         except StoreUnavailable:
             self._ready = merged(change, self._ready)
             raise

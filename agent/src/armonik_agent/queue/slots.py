@@ -1,4 +1,4 @@
-"""Turns at the worker, and when another run is fetched for the next one.
+"""Slots: which run has the worker, and when another is fetched for the next free one.
 
 A run is fetched when a slot is free, or when one is expected to be within `AHEAD_SECONDS`; one that was
 fetched and cannot start within `START_SECONDS` is given back, lest it waits here while others are idle.
@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 
-from armonik_agent.pull import until_free
+from armonik_agent.queue.admission import until_free
 
 START_SECONDS = 2.0
 """Protocol rule 17."""
@@ -21,7 +21,7 @@ MAX_ASIDE = 4
 
 
 class Pace:
-    """How fast a run gets on in its slot."""
+    """Durations of a run's elements in its slot, and when it is expected to be free."""
 
     def __init__(self, slots: "Slots") -> None:
         self._slots = slots
@@ -31,11 +31,11 @@ class Pace:
         self._since = time.monotonic()
 
     def begin(self, left: int) -> None:
-        """An element begins; so many have not ended, it included."""
+        """An element begins; `left` have not ended, it included."""
         self._left, self._since = left, time.monotonic()
 
     def end(self, seconds: float, count: int = 1) -> None:
-        """It has ended; or so many have, after so many seconds together."""
+        """It has ended; or `count` have, after `seconds` together."""
         self._left -= count
         self._ended += count
         self._seconds += seconds
@@ -43,7 +43,7 @@ class Pace:
         self._slots.paced()
 
     def less(self, count: int) -> None:
-        """So many were given away."""
+        """`count` were given away."""
         self._left -= count
         self._slots.paced()
 
@@ -64,8 +64,8 @@ class Pace:
         return until_free(self._left, self.mean, time.monotonic() - self._since)
 
 
-class Place:
-    """Of one message, from its arrival until its run leaves the worker."""
+class SlotClaim:
+    """A message's claim to a slot, from its arrival until its run leaves the worker."""
 
     def __init__(self, slots: "Slots") -> None:
         self._slots = slots
@@ -95,13 +95,13 @@ class Place:
 
 
 class Slots:
-    """`count` runs are executed at once."""
+    """The slots of one agent: `count` runs are executed at once."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._running: set[Place] = set()
-        self._fetched: set[Place] = set()
-        self._aside: set[Place] = set()
+        self._running: set[SlotClaim] = set()
+        self._fetched: set[SlotClaim] = set()
+        self._aside: set[SlotClaim] = set()
         self._news = asyncio.Event()
         self._waits_for_due = False
 
@@ -119,54 +119,54 @@ class Slots:
             return math.inf
         return max(0.0, min(place.pace.until_free for place in self._running) - AHEAD_SECONDS)
 
-    def fetched(self) -> Place:
+    def fetched(self) -> SlotClaim:
         """The place of a message that was fetched; who gets it leaves it."""
-        place = Place(self)
+        place = SlotClaim(self)
         self._fetched.add(place)
         return place
 
-    def take(self, place: Place) -> bool:
+    def take(self, place: SlotClaim) -> bool:
         """A slot for what was fetched; False when none is free."""
         if len(self._running) >= self._count:
             return False
         self._fetched.discard(place)
         place.pace = Pace(self)
         self._running.add(place)
-        self.tell()
+        self.notify()
         return True
 
-    def forget(self, place: Place) -> None:
+    def forget(self, place: SlotClaim) -> None:
         """The place is not needed any more."""
         for group in (self._running, self._fetched, self._aside):
             group.discard(place)
-        self.tell()
+        self.notify()
 
     @contextlib.contextmanager
-    def aside(self, place: Place) -> Iterator[None]:
+    def aside(self, place: SlotClaim) -> Iterator[None]:
         """Do not count what was fetched, as long as there are not too many of the kind."""
         if len(self._aside) >= MAX_ASIDE:
             yield
             return
         self._fetched.discard(place)
         self._aside.add(place)
-        self.tell()
+        self.notify()
         try:
             yield
         finally:
             self._aside.discard(place)
             self._fetched.add(place)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something has changed."""
         self._news.set()
 
     def paced(self) -> None:
         """An element has ended: who waits until a run is due may have waited long enough.
 
-        Nobody else is told, or each element would cost the queue a question.
+        Nobody else is notified, or each element would cost the queue a question.
         """
         if self._waits_for_due and self.due <= 0:
-            self.tell()
+            self.notify()
 
     async def until_due(self, stop: asyncio.Event) -> None:
         """Wait until another run should be fetched, as far as is known now; or `stop` is set."""
@@ -177,13 +177,13 @@ class Slots:
             self._waits_for_due = False
 
     async def changed(self, seconds: float, stop: asyncio.Event) -> None:
-        """Wait until something has changed, `stop` is set, or so many seconds are over."""
+        """Wait until something has changed, `stop` is set, or `seconds` are over."""
         self._news.clear()
-        await either(self._news, stop, seconds=seconds)
+        await wait_any(self._news, stop, seconds=seconds)
 
 
-async def either(*events: asyncio.Event, seconds: float = math.inf) -> None:
-    """Wait until one of the events is set, or so many seconds are over."""
+async def wait_any(*events: asyncio.Event, seconds: float = math.inf) -> None:
+    """Wait until one of the events is set, or `seconds` are over."""
     tasks = [asyncio.create_task(event.wait()) for event in events]
     try:
         timeout = None if math.isinf(seconds) else seconds

@@ -1,0 +1,1 @@
+"""The owner's records: successors, compare-and-set, packed and buffered commits."""

@@ -1,0 +1,1 @@
+"""Queue messages: ownership of their runs, and the slots of the worker."""
