@@ -1,4 +1,4 @@
-"""Unary gRPC over a unix socket: what agent and worker say to each other, element by element.
+"""Unary gRPC over a unix socket between agent and worker, element by element.
 
 In place of `grpc.aio`, whose two calls an element were the greater part of what an element costs the agent
 (ADR 0008). `Channel` and `Server` take the generated stubs and servicers as `grpc.aio`'s do. What they do not

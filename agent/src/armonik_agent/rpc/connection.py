@@ -9,9 +9,14 @@ from typing import cast
 from armonik_agent.rpc import frames
 from armonik_agent.rpc.frames import PREFIX_BYTES, BrokenConnection, Code, frame, number
 from armonik_agent.rpc.headers import HeaderReader, Headers
+from armonik_agent.rpc.room import Turn
 
 GRANT_BYTES = 16 * 1024 * 1024
-"""So much is received before the peer is told that it may send as much again; it may be ahead by 2 GiB."""
+"""Bytes received after which the peer gets a WINDOW_UPDATE for as many; it may be ahead by 2 GiB."""
+PART_BYTES = 16 * frames.MAX_FRAME
+"""Of a message that is given to the transport in one go; more follows as the peer reads."""
+MAX_UNREAD_BYTES = 4 * 1024 * 1024
+"""Of answers that a peer does not read, to its PINGs and SETTINGS for instance. It ends the connection."""
 
 
 @dataclass(slots=True)
@@ -21,6 +26,13 @@ class Stream:
     number: int
     window: int
     """Bytes that we may send."""
+    room: int = frames.DEFAULT_WINDOW
+    """Bytes that the peer may send."""
+    length: int | None = None
+    """Of the message that the peer sends, as soon as that is known."""
+    compressed: bool = False
+    turn: Turn | None = None
+    """Its place among long messages."""
     received: bytes | bytearray = b""
     """As it came; a bytearray once there was more than one piece of it."""
     headers: Headers | None = None
@@ -39,7 +51,11 @@ class Stream:
         elif isinstance(self.received, bytearray):
             self.received += part
         else:
-            self.received = bytearray(self.received + part)
+            self.received = bytearray(self.received)
+            self.received += part
+        if self.length is None and len(self.received) >= PREFIX_BYTES:
+            self.length = int.from_bytes(self.received[1:PREFIX_BYTES], "big")
+            self.compressed = self.received[0] != 0
 
 
 class Connection(asyncio.Protocol, ABC):
@@ -52,30 +68,47 @@ class Connection(asyncio.Protocol, ABC):
 
     def __init__(self, limit: int, settings: dict[int, int], greeting: bytes = b"") -> None:
         self.limit = limit
-        self._greeting = greeting + frames.settings(
-            {**settings, frames.INITIAL_WINDOW_SIZE: frames.MAX_WINDOW}
-        )
+        self._greeting = greeting + frames.settings(settings)
+        self._stream_room = settings.get(frames.INITIAL_WINDOW_SIZE, frames.DEFAULT_WINDOW)
+        self._full = False
+        """Whether the transport holds enough that the peer has not read."""
         self._reader, self._headers = frames.FrameReader(), HeaderReader()
         self._block: tuple[int, int, bytearray] | None = None
         self._window = self._initial_window = frames.DEFAULT_WINDOW
         self._ungranted = 0
         self.streams: dict[int, Stream] = {}
+        self.most_streams = frames.MAX_WINDOW
+        """As many as the peer takes at once."""
 
     @abstractmethod
     def _on_headers(self, number: int, headers: Headers, ended: bool) -> None:
         """Headers of a stream, which need not be known."""
 
     @abstractmethod
+    def _is_idle(self, number: int) -> bool:
+        """Whether the stream has not begun."""
+
+    @abstractmethod
     def _on_data(self, stream: Stream) -> None:
         """More was received, perhaps the last of it."""
 
+    def _on_stray_data(self, number: int) -> None:
+        """Data of a stream that has ended here: the peer did not know that yet."""
+
     @abstractmethod
     def _on_too_long(self, stream: Stream) -> None:
-        """More was received than the limit."""
+        """The message that has begun is longer than the limit."""
+
+    @abstractmethod
+    def _on_surplus(self, stream: Stream) -> None:
+        """More was received than the one message."""
+
+    def _on_settings(self) -> None:
+        """The peer sent its settings."""
 
     @abstractmethod
     def _on_reset(self, stream: Stream, code: int) -> None:
-        """The peer ended a stream, which is forgotten."""
+        """The peer ended a stream, or broke its rules; it is forgotten."""
 
     @abstractmethod
     def _on_goaway(self, last: int) -> None:
@@ -83,7 +116,7 @@ class Connection(asyncio.Protocol, ABC):
 
     @abstractmethod
     def _on_lost(self, reason: str) -> None:
-        """Nothing more will be received or sent; it may be told twice."""
+        """Nothing more will be received or sent; may be called twice."""
 
     @abstractmethod
     def _on_sent(self, stream: Stream) -> None:
@@ -107,17 +140,31 @@ class Connection(asyncio.Protocol, ABC):
             self.transport.write(frame(frames.GOAWAY, 0, 0, number(last) + number(error.code)))
             self._on_lost(str(error))
             self.transport.close()
+        if self._full and self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self._on_lost("the peer does not read what it is answered")
+            self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Nothing more will come."""
         self._on_lost(str(error) if error is not None else "the connection was closed")
+
+    def pause_writing(self) -> None:
+        """The peer does not read as fast as we send."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """It has read most of it."""
+        self._full = False
+        self._send_due()
 
     # Sending.
 
     def send(self, stream: Stream, before: bytes, message: bytes, after: bytes = b"") -> None:
         """Send header frames, a message as gRPC prefixes it, and frames behind it, as room there is."""
         size = len(message) + PREFIX_BYTES
-        if size <= min(self._window, stream.window, frames.MAX_FRAME):  # one write, without another copy
+        if not self._full and size <= min(
+            self._window, stream.window, frames.MAX_FRAME
+        ):  # one write, without another copy
             self._window -= size
             stream.window -= size
             head = frames.message_head(0 if after else frames.END_STREAM, stream.number, len(message))
@@ -125,23 +172,36 @@ class Connection(asyncio.Protocol, ABC):
             return
         stream.pending = memoryview(b"\x00" + number(len(message)) + message)
         stream.after = after
-        self.transport.write(before + self._due(stream))
+        self.transport.write(before)
+        self._send_part(stream)
 
     def reset(self, stream: Stream, code: Code) -> None:
         """End a stream at once, and forget it."""
         self.streams.pop(stream.number, None)
         self.transport.write(frame(frames.RST_STREAM, 0, stream.number, number(code)))
 
+    def end_broken(self, stream: Stream, code: Code) -> None:
+        """End a stream whose peer has broken a rule that concerns no other stream."""
+        self.reset(stream, code)
+        self._on_reset(stream, code)
+
+    def _send_part(self, stream: Stream) -> None:
+        """Send of a stream's message what may be sent now."""
+        while not self._full and (data := self._due(stream)):
+            self.transport.write(data)
+
     def _due(self, stream: Stream) -> bytes:
-        """The frames of a stream's message that may be sent now."""
-        parts = []
+        """The next frames of a stream's message, as far as the peer has room."""
+        parts: list[bytes] = []
+        left = PART_BYTES
         while stream.pending is not None:
-            room = min(self._window, stream.window, frames.MAX_FRAME)
+            room = min(self._window, stream.window, frames.MAX_FRAME, left)
             if room <= 0:
                 break
             part, rest = stream.pending[:room], stream.pending[room:]
             self._window -= len(part)
             stream.window -= len(part)
+            left -= len(part)
             flags = 0 if rest or stream.after else frames.END_STREAM
             parts.append(frame(frames.DATA, flags, stream.number, part))
             stream.pending = rest or None
@@ -151,9 +211,14 @@ class Connection(asyncio.Protocol, ABC):
 
     def _send_due(self) -> None:
         for stream in [one for one in self.streams.values() if one.pending is not None]:
-            self.transport.write(self._due(stream))
+            self._send_part(stream)
             if stream.pending is None:
                 self._on_sent(stream)
+
+    def _grant(self, stream: Stream) -> None:
+        """Let the peer send the rest of a message, whatever its length."""
+        more, stream.room = frames.MAX_WINDOW - stream.room, frames.MAX_WINDOW
+        self.transport.write(frame(frames.WINDOW_UPDATE, 0, stream.number, number(more)))
 
     # Receiving.
 
@@ -180,14 +245,21 @@ class Connection(asyncio.Protocol, ABC):
             self._take_ping(flags, number, payload)
         elif kind == frames.RST_STREAM:
             code = frames.read_number(payload, "RST_STREAM")
+            self._check_begun(number, "RST_STREAM")
             stream = self.streams.pop(number, None)
             if stream is not None:
                 self._on_reset(stream, code)
         elif kind == frames.GOAWAY:
-            self._on_goaway(frames.read_number(payload[:4], "GOAWAY") & frames.MAX_WINDOW)
+            self._on_goaway(frames.read_goaway(number, payload))
+        elif kind == frames.PRIORITY:
+            frames.check_priority(number, payload)
         elif kind == frames.PUSH_PROMISE:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "nobody asked for a push")
-        # PRIORITY is advice, and kinds that we do not know are to be ignored (section 4.1).
+        # Kinds that we do not know are to be ignored (section 4.1).
+
+    def _check_begun(self, number: int, what: str) -> None:
+        if number == 0 or self._is_idle(number):
+            raise BrokenConnection(Code.PROTOCOL_ERROR, f"{what} of a stream that has not begun")
 
     def _go_on_with_block(self, flags: int, payload: bytes) -> None:
         if self._block is None:
@@ -205,35 +277,55 @@ class Connection(asyncio.Protocol, ABC):
         self._on_headers(number, self._headers.read(block), bool(flags & frames.END_STREAM))
 
     def _take_data(self, flags: int, number_: int, payload: bytes) -> None:
-        if number_ == 0:
-            raise BrokenConnection(Code.PROTOCOL_ERROR, "DATA of no stream")
         self._ungranted += len(payload)
         if self._ungranted >= GRANT_BYTES:
             self.transport.write(frame(frames.WINDOW_UPDATE, 0, 0, number(self._ungranted)))
             self._ungranted = 0
         stream = self.streams.get(number_)
-        if stream is not None:  # else it has ended here, and the peer had not heard of that
-            stream.take(frames.content(flags, payload, frames.DATA))
-            stream.ended = bool(flags & frames.END_STREAM)
-            if len(stream.received) > self.limit + PREFIX_BYTES:
-                self._on_too_long(stream)
-            else:
-                self._on_data(stream)
+        if stream is None:
+            self._check_begun(number_, "DATA")
+            self._on_stray_data(number_)
+            return
+        if stream.ended:
+            self.end_broken(stream, Code.STREAM_CLOSED)
+            return
+        part = frames.content(flags, payload, frames.DATA)
+        stream.room -= len(payload)
+        if stream.room < 0:
+            raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "more data than there was room for")
+        stream.ended = bool(flags & frames.END_STREAM)
+        if len(part) < len(payload) and not stream.ended:  # padding takes no room
+            stream.room += len(payload) - len(part)
+            more = number(len(payload) - len(part))
+            self.transport.write(frame(frames.WINDOW_UPDATE, 0, number_, more))
+        stream.take(part)
+        length = stream.length
+        if length is not None and length > self.limit:
+            self._on_too_long(stream)
+        elif length is not None and len(stream.received) > length + PREFIX_BYTES:
+            self._on_surplus(stream)
+        else:
+            self._on_data(stream)
 
     def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
         if number != 0:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "SETTINGS of a stream")
         if flags & frames.ACK:
+            if payload:
+                raise BrokenConnection(Code.FRAME_SIZE_ERROR, "SETTINGS that acknowledge and say more")
             return
         for key, value in frames.read_settings(payload):
             if key == frames.INITIAL_WINDOW_SIZE:
-                if value > frames.MAX_WINDOW:
-                    raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
                 for stream in self.streams.values():
                     stream.window += value - self._initial_window
+                    if stream.window > frames.MAX_WINDOW:
+                        raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
                 self._initial_window = value
+            elif key == frames.MAX_CONCURRENT_STREAMS:
+                self.most_streams = value
         self.transport.write(frame(frames.SETTINGS, frames.ACK, 0))
         self._send_due()
+        self._on_settings()
 
     def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
         if number != 0:
@@ -249,33 +341,42 @@ class Connection(asyncio.Protocol, ABC):
             raise BrokenConnection(Code.PROTOCOL_ERROR, "a window that grows by nothing")
         if number == 0:
             self._window += by
-        elif stream is not None:
+            if self._window > frames.MAX_WINDOW:
+                raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
+        elif stream is None:
+            self._check_begun(number, "WINDOW_UPDATE")
+        else:
             stream.window += by
-        if max(self._window, stream.window if stream is not None else 0) > frames.MAX_WINDOW:
-            raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
+            if stream.window > frames.MAX_WINDOW:
+                self.end_broken(stream, Code.FLOW_CONTROL_ERROR)
         self._send_due()
 
     def new_stream(self, number: int) -> Stream:
         """A stream that begins now."""
-        stream = self.streams[number] = Stream(number, self._initial_window)
+        stream = self.streams[number] = Stream(number, self._initial_window, self._stream_room)
         return stream
 
 
-def message_of(stream: Stream, headers: Headers, limit: int) -> bytes | None:
+def message_of(stream: Stream, headers: Headers, limit: int) -> bytes | bytearray | None:
     """The one message that a stream has received; None when it is not exactly one, or cannot be read.
 
-    It may be compressed with gzip, which some servers do unasked; unpacked it may have `limit` bytes.
+    What was received is taken away. It may be compressed with gzip, which some servers do unasked; unpacked
+    it may have `limit` bytes.
     """
-    data = stream.received
-    if len(data) < PREFIX_BYTES or int.from_bytes(data[1:PREFIX_BYTES], "big") != len(data) - PREFIX_BYTES:
+    data, stream.received = stream.received, b""
+    if stream.length is None or stream.length != len(data) - PREFIX_BYTES:
         return None
-    if data[0] == 0:
-        return bytes(data[PREFIX_BYTES:])
+    if isinstance(data, bytearray):
+        del data[:PREFIX_BYTES]  # a long message is not copied
+    else:
+        data = data[PREFIX_BYTES:]
+    if not stream.compressed:
+        return data
     if headers.get("grpc-encoding") != "gzip":
         return None
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        message = unpacker.decompress(data[PREFIX_BYTES:], limit)
+        message = unpacker.decompress(data, limit)
     except zlib.error:
         return None
     return message if unpacker.eof else None

@@ -18,6 +18,8 @@ END_HEADERS = 0x4
 PADDED = 0x8
 WITH_PRIORITY = 0x20
 ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 2, 3, 4, 5
+_ALLOWED = {ENABLE_PUSH: (0, 1), MAX_FRAME_SIZE: (MAX_FRAME, 2**24 - 1)}
+"""The values of settings that not all numbers are allowed for (section 6.5.2)."""
 
 
 class Code(IntEnum):
@@ -60,7 +62,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview = b"")
 
 
 def message_head(flags: int, stream: int, length: int) -> bytes:
-    """What stands before a message of so many bytes in the one DATA frame that carries all of it."""
+    """The frame header and gRPC prefix of a message of `length` bytes that fits into one DATA frame."""
     framed = length + PREFIX_BYTES
     return _MESSAGE_HEAD.pack(framed >> 8, framed & 0xFF, DATA, flags, stream, 0, length)
 
@@ -78,11 +80,35 @@ def settings(values: dict[int, int]) -> bytes:
 
 
 def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
-    """The identifiers and values of a SETTINGS frame."""
+    """The identifiers and values of a SETTINGS frame, with values that are allowed."""
     if len(payload) % 6:
         raise BrokenConnection(Code.FRAME_SIZE_ERROR, "SETTINGS of a broken length")
     for at in range(0, len(payload), 6):
-        yield int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
+        key = int.from_bytes(payload[at : at + 2], "big")
+        value = int.from_bytes(payload[at + 2 : at + 6], "big")
+        if key == INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
+            raise BrokenConnection(Code.FLOW_CONTROL_ERROR, "a window that is too large")
+        least, most = _ALLOWED.get(key, (0, 2**32))
+        if not least <= value <= most:
+            raise BrokenConnection(Code.PROTOCOL_ERROR, f"the setting {key} with the value {value}")
+        yield key, value
+
+
+def check_priority(stream: int, payload: bytes) -> None:
+    """PRIORITY is advice that is not followed, but it must have its form (section 6.3)."""
+    if stream == 0:
+        raise BrokenConnection(Code.PROTOCOL_ERROR, "PRIORITY of no stream")
+    if len(payload) != 5:
+        raise BrokenConnection(Code.FRAME_SIZE_ERROR, "PRIORITY of a broken length")
+
+
+def read_goaway(stream: int, payload: bytes) -> int:
+    """The last stream that the peer takes."""
+    if stream != 0:
+        raise BrokenConnection(Code.PROTOCOL_ERROR, "GOAWAY of a stream")
+    if len(payload) < 8:
+        raise BrokenConnection(Code.FRAME_SIZE_ERROR, "GOAWAY of a broken length")
+    return read_number(payload[:4], "GOAWAY") & MAX_WINDOW
 
 
 def read_number(payload: bytes, what: str) -> int:

@@ -1,5 +1,7 @@
 """Header blocks: written without a connection's table, so that they can be kept; read with `hpack`."""
 
+from collections.abc import Callable, Sequence
+
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 
@@ -11,7 +13,13 @@ KEPT_BLOCKS = 64
 _STATIC = {(":method", "POST"): b"\x83", (":scheme", "http"): b"\x86", (":status", "200"): b"\x88"}
 _STATIC_NAMES = {":authority": b"\x01", ":path": b"\x04", "content-type": b"\x0f\x10"}
 Headers = dict[str, str]
-"""By name, in lower case. Of a repeated name the last value stands: nothing that gRPC repeats is read."""
+"""By name, in lower case. Of a repeated name the last value is kept: nothing that gRPC repeats is read."""
+Pairs = Sequence[tuple[str, str]]
+MALFORMED: Headers = {}
+"""This very object is read for a block that breaks a rule, which ends its stream and no other."""
+_REQUIRED = {":method", ":scheme", ":path"}
+_OF_ONE_HOP = {"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"}
+"""Headers of HTTP/1.1 that HTTP/2 forbids (section 8.2.2)."""
 
 
 def write(*headers: tuple[str, str]) -> bytes:
@@ -40,6 +48,24 @@ def _text(text: str) -> bytes:
     return bytes(prefix) + data
 
 
+def is_well_formed(pairs: Pairs) -> bool:
+    """Whether a request's headers, or its trailers, keep the rules of RFC 9113 (sections 8.2 and 8.3).
+
+    Trailers have no pseudo-headers; whether there must be any, the caller knows.
+    """
+    pseudo = [name for name, _ in pairs if name.startswith(":")]
+    others = pairs[len(pseudo) :]
+    if pseudo and not (
+        len(pseudo) == len(set(pseudo)) and _REQUIRED <= set(pseudo) <= {*_REQUIRED, ":authority"}
+    ):
+        return False
+    return (
+        not any(name.startswith(":") or name != name.lower() or name in _OF_ONE_HOP for name, _ in others)
+        and (":path", "") not in pairs
+        and all(value == "trailers" for name, value in others if name == "te")
+    )
+
+
 class HeaderReader:
     """The headers of one connection's blocks, which must be read in the order in which they came.
 
@@ -47,7 +73,8 @@ class HeaderReader:
     calls repeat such blocks: they are kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, well_formed: Callable[[Pairs], bool] = lambda _: True) -> None:
+        self._well_formed = well_formed
         self._decoder = Decoder(max_header_list_size=MAX_HEADER_BYTES)
         self._table = self._decoder.header_table.dynamic_entries
         self._known: dict[bytes, Headers] = {}
@@ -63,10 +90,12 @@ class HeaderReader:
             return known
         before, size = self._newest(), len(self._table)
         try:
-            headers = {str(name): str(value) for name, value in self._decoder.decode(block)}
+            pairs = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
         except (HPACKError, UnicodeDecodeError) as error:
             raise BrokenConnection(Code.COMPRESSION_ERROR, f"unreadable headers: {error}") from error
-        changed = self._newest() is not before or len(self._table) != size
+        headers = dict(pairs) if self._well_formed(pairs) else MALFORMED
+        resized = bool(block) and block[0] & 0xE0 == 0x20  # begins with a table size update (RFC 7541, 6.3)
+        changed = resized or self._newest() is not before or len(self._table) != size
         if changed or len(self._known) >= KEPT_BLOCKS:
             self._known.clear()
         else:
@@ -74,5 +103,5 @@ class HeaderReader:
         return headers
 
     def _newest(self) -> object:
-        """The newest entry itself: an equal one that is added moves the others all the same."""
+        """The newest entry itself: adding an equal one moves the others nevertheless."""
         return self._table[0] if self._table else None

@@ -8,6 +8,10 @@ import grpc.aio
 from armonik_agent.rpc.frames import Code
 from armonik_agent.rpc.headers import Headers
 
+MAX_DETAILS_BYTES = 2048
+"""Of an error's text: percent-encoded it still fits the 8 KiB of headers that gRPC libraries accept."""
+_CUT = " …".encode()
+_PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _BY_HTTP = {
     "400": grpc.StatusCode.INTERNAL,
@@ -34,17 +38,17 @@ def failure(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
 
 def of_headers(headers: Headers) -> grpc.aio.AioRpcError | None:
     """What the headers that end an answer say: None when the call succeeded."""
-    told = headers.get("grpc-status")
-    if told == "0":
+    code_text = headers.get("grpc-status")
+    if code_text == "0":
         return None
     details = urllib.parse.unquote(headers.get("grpc-message", ""))
-    if told is None:
+    if code_text is None:
         status = headers.get(":status", "none")
         if status == "200":
             return unsaid()
         return failure(_BY_HTTP.get(status, grpc.StatusCode.UNKNOWN), details or f"HTTP status {status}")
-    code = _CODES.get(int(told)) if told.isascii() and told.isdigit() else None
-    return failure(code or grpc.StatusCode.UNKNOWN, details or f"status {told}")
+    code = _CODES.get(int(code_text)) if code_text.isascii() and code_text.isdigit() else None
+    return failure(code or grpc.StatusCode.UNKNOWN, details or f"status {code_text}")
 
 
 def unsaid() -> grpc.aio.AioRpcError:
@@ -61,5 +65,11 @@ def of_reset(code: int) -> grpc.aio.AioRpcError:
 
 
 def message_header(text: str) -> str:
-    """Details as a header carries them: percent-encoded."""
-    return urllib.parse.quote(text, safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")
+    """Details as a header carries them: percent-encoded, and cut to what every peer accepts."""
+    data = text.encode(errors="replace")
+    if len(data) > MAX_DETAILS_BYTES:
+        data = data[: MAX_DETAILS_BYTES - len(_CUT)] + _CUT
+        data = data.decode(errors="ignore").encode()
+    # A header's value has no white space at its ends (RFC 9113, 8.2.1).
+    padded = data.startswith(b" ") or data.endswith(b" ")
+    return urllib.parse.quote(data, safe=_PLAIN if padded else _PLAIN + " ")
