@@ -1,0 +1,1 @@
+"""Runs at the worker: fed, settled, retried, shared, stopped."""
