@@ -5,17 +5,23 @@ a link to the agent's credentials must not have them uploaded as a result.
 """
 
 import asyncio
+import logging
 import os
 import re
 import shutil
 import stat
+import uuid
 from pathlib import Path
 from typing import Self
 
 from armonik_agent.errors import InputUnavailable
 
+log = logging.getLogger(__name__)
+
 INPUT_MODE = 0o444
 """Inputs are shared by the elements of a run, so a worker cannot change them by accident."""
+REMOVALS = 32
+"""Closed directories below each other that are opened in order to remove them."""
 _PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\\\0]{1,253}\Z")
 
 
@@ -70,7 +76,7 @@ class Folder:
             InputUnavailable: there is no regular file of that name (any more).
         """
         try:
-            # Without O_NONBLOCK a pipe in the file's place would hold the agent for ever.
+            # Without O_NONBLOCK a pipe in the file's place would block the agent without an end.
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._fd)
         except OSError as error:
             raise InputUnavailable(f"{name} cannot be read from the data folder: {error.strerror}") from error
@@ -80,10 +86,49 @@ class Folder:
         return fd
 
     def remove(self, name: str) -> None:
-        """Remove a file; none is fine."""
+        """Remove a file, or whatever the worker made of that name; none is fine. Never raises.
+
+        What cannot be removed is moved aside, so that its name is free; it goes with the folder, or the pod.
+        """
         try:
             os.unlink(name, dir_fd=self._fd)
         except FileNotFoundError:
             return
-        except (IsADirectoryError, PermissionError):
-            shutil.rmtree(name, dir_fd=self._fd)  # the worker made a folder of that name
+        except OSError:
+            self._remove_directory(name)
+
+    def _remove_directory(self, name: str) -> None:
+        for _ in range(REMOVALS):  # each one opens the closed directories that the one before met
+            closed = False
+
+            def open_up(_: object, path: str, error: object) -> None:
+                nonlocal closed
+                closed = self._open_up(path) or closed
+
+            shutil.rmtree(name, dir_fd=self._fd, onerror=open_up)
+            if not closed:
+                break
+        try:
+            os.rename(name, f".left-{uuid.uuid4().hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("%s cannot be removed from the data folder: %s", name, error.strerror)
+        else:
+            log.warning("%s cannot be removed from the data folder; it is moved aside", name)
+
+    def _open_up(self, path: str) -> bool:
+        """Make a directory accessible; whether it was not and is now."""
+        try:
+            fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=self._fd)
+        except OSError:
+            return False
+        try:
+            if os.fstat(fd).st_mode & 0o700 == 0o700:
+                return False
+            Path(f"/proc/self/fd/{fd}").chmod(0o700)
+        except OSError:
+            return False  # it is another user's
+        finally:
+            os.close(fd)
+        return True

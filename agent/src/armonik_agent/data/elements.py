@@ -9,6 +9,8 @@ from armonik_sdk.api.messages import ElementSpec, RunMessage
 from armonik_sdk.api.names import result_id
 from armonik_sdk.api.records import DataRef
 
+ENVIRONMENT = "environment-"
+"""The name of the input that functions import from begins with this; its SHA-256 follows."""
 FALLBACK_RETRIES = 3
 FALLBACK_DURATION = 86_400
 _NOTHING_SPECIAL = ElementSpec()
@@ -33,6 +35,14 @@ class Element:
     expected: tuple[str, ...]
     """Ids the worker must produce."""
     options: TaskOptions
+    needs: tuple[str, ...] = ()
+    """Ids of its dependencies in the order of submission: the Task's, then its own; one may occur twice."""
+
+    @property
+    def environment(self) -> str:
+        """Name of the input that functions import from; empty when there is none."""
+        made = self.options.environment
+        return f"{ENVIRONMENT}{made.sha256}" if made is not None else ""
 
     @property
     def max_retries(self) -> int:
@@ -52,25 +62,31 @@ class Elements:
         self.message = message
         self._options = merge_options(message.options)
         self._dependencies = tuple(dict.fromkeys(message.dependencies))
+        self._needs = tuple(message.dependencies)
         self._outputs = message.outputs or (DEFAULT_OUTPUT,)
-        self._made: dict[int, Element] = {}
+        self._elements: dict[int, Element] = {}
 
     def of(self, index: int) -> Element:
         """The element with this index."""
-        if index not in self._made:
-            self._made[index] = self._make(index)
-        return self._made[index]
+        if index not in self._elements:
+            self._elements[index] = self._make(index)
+        return self._elements[index]
 
     def _make(self, index: int) -> Element:
         message = self.message
         spec = message.elements.get(index, _NOTHING_SPECIAL)
-        dependencies = self._dependencies
+        dependencies, needs = self._dependencies, self._needs
         if spec.dependencies:
-            dependencies = tuple(dict.fromkeys((*dependencies, *spec.dependencies)))
+            needs = (*needs, *spec.dependencies)
+            dependencies = tuple(dict.fromkeys(needs))
         payload_id, payload, empty = self._payload(index, spec)
         inputs = {name: message.locators.get(name) for name in dependencies}
         if not empty:
             inputs[payload_id] = payload
+        options = merge_options(spec.options, message.options) if spec.options else self._options
+        if (environment := options.environment) is not None:
+            place = DataRef(key=environment.object, sha256=environment.sha256)
+            inputs[f"{ENVIRONMENT}{environment.sha256}"] = place
         names = spec.outputs
         if names is None:
             names = () if spec.output_ids else self._outputs
@@ -83,9 +99,10 @@ class Elements:
             payload_is_result=bool(spec.payload_id or (spec.payload is None and message.payload_id)),
             empty_payload=empty,
             dependencies=dependencies,
+            needs=needs,
             outputs=outputs,
             expected=(*outputs, *(spec.output_ids or ())),
-            options=merge_options(spec.options, message.options) if spec.options else self._options,
+            options=options,
         )
 
     def _payload(self, index: int, spec: ElementSpec) -> tuple[str, DataRef | None, bool]:

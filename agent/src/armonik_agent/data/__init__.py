@@ -1,0 +1,1 @@
+"""Inputs and sub-tasks in the folder that agent and worker share."""
