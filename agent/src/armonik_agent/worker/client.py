@@ -13,29 +13,31 @@ from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessag
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessRequest
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
-from armonik_agent.elements import Element
+from armonik_agent.data.elements import Element
 from armonik_agent.rpc import Channel
-from armonik_agent.runcalls import RunCalls
-from armonik_sdk.api.const import DATA_CHUNK_BYTES
+from armonik_agent.util.text import shorten
+from armonik_agent.worker.run_stream import RunCalls
+from armonik_sdk.api.bounds import DATA_CHUNK_BYTES, MAX_ANSWER_BYTES, MAX_FRAME_BYTES
 from armonik_sdk.api.kinds import TaskOptions
+from armonik_sdk.api.runcall import METHOD
 
 HEALTH_TIMEOUT = 3.0
 READY_INTERVAL = 0.2
 WORKER_SECONDS = 3.0
 """How long a crashed worker has to be back."""
 FRESH_SECONDS = 5.0
-"""For so long after its last answer a worker is taken to be there."""
+"""How long after its last answer a worker is assumed to be alive."""
 CONDEMNED_SECONDS = 5.0
 """How long a worker that must be replaced is left alone, so that nothing begins on a pod about to go."""
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Of a call that carries no data: an error's text at most."""
+ANSWER_BYTES = 512
+"""Of what a worker that is not usable says about that."""
 CONFIGURATION = Configuration(data_chunk_max_size=DATA_CHUNK_BYTES)
 Call = Any
 """grpc.aio.UnaryUnaryCall, which is published without types."""
 CHANNEL_OPTIONS = [
     ("grpc.default_authority", "localhost"),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", MAX_FRAME_BYTES),
+    ("grpc.max_send_message_length", MAX_FRAME_BYTES),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.initial_reconnect_backoff_ms", 200),
 ]
@@ -48,18 +50,29 @@ class Worker:
     """
 
     def __init__(self, socket: Path) -> None:
-        self._channel = grpc.aio.insecure_channel(f"unix://{socket}", options=CHANNEL_OPTIONS)
+        self._socket = socket
+        self._channel: grpc.aio.Channel | None = None
+        """For calls with a whole run; made when there is a worker that takes them."""
         self._calls = Channel(socket, MAX_ANSWER_BYTES)
         self._stub = WorkerStub(self._calls)
-        self.runs = RunCalls(self._channel)
+        self.runs = RunCalls(self._streams, self._calls.unary_unary(METHOD, bytes, bytes))
         self._seen = -math.inf
         self._condemned_until = 0.0
+        self.silence = ""
+        """Why it was not usable when it was asked last; empty when it was."""
         self._options: tuple[TaskOptions, TaskOptionsMessage] | None = None
 
     async def close(self) -> None:
         """Close the channels."""
         await self._calls.close()
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()
+
+    def _streams(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            address = f"unix://{self._socket}"
+            self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        return self._channel
 
     def doubt(self) -> None:
         """Ask for its health before it gets more work."""
@@ -83,7 +96,9 @@ class Worker:
         """Whether it can take work; one that is not there is waited for."""
         until = time.monotonic() + seconds
         while not self.condemned:
-            if time.monotonic() - self._seen < FRESH_SECONDS or await self.healthy():
+            # A worker that has ended while it was idle has closed the connection.
+            fresh = self._calls.connected and time.monotonic() - self._seen < FRESH_SECONDS
+            if fresh or await self.healthy():
                 return True
             if time.monotonic() >= until:
                 return False
@@ -96,8 +111,11 @@ class Worker:
             reply = await self._stub.HealthCheck(Empty(), timeout=HEALTH_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             fine = error.code() is grpc.StatusCode.UNIMPLEMENTED
+            answer = f"{error.code().name}: {error.details() or 'no details'}"
         else:
             fine = reply.status == HealthCheckReply.SERVING
+            answer = f"it answers {HealthCheckReply.ServingStatus.Name(reply.status)}"
+        self.silence = "" if fine else f"HealthCheck of the worker: {shorten(answer, ANSWER_BYTES)}"
         if fine:
             self._seen = time.monotonic()
         return fine

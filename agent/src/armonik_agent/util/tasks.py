@@ -1,10 +1,10 @@
-"""Ending tasks that go on for ever."""
+"""Cancels tasks and waits until they have ended."""
 
 import asyncio
 from typing import Any
 
 AGAIN_SECONDS = 1.0
-"""After which what was cancelled and goes on is cancelled again; none of them has more to clean up."""
+"""Seconds after which a task that has not ended is cancelled again; none of them has more to clean up."""
 
 
 async def stop(*tasks: asyncio.Task[Any]) -> None:

@@ -12,22 +12,23 @@ from armonik.protogen.common import agent_common_pb2 as wire
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentServicer, add_AgentServicer_to_server
 
-from armonik_agent.elements import Element
-from armonik_agent.folder import Folder, plain_name
-from armonik_agent.results import Results
+from armonik_agent.data.elements import Element
+from armonik_agent.data.shared_folder import Folder, plain_name
+from armonik_agent.data.subtask_lines import Line, Lines, line_of
 from armonik_agent.rpc import Server
+from armonik_agent.worker.result_lookup import Results
+from armonik_sdk.api.bounds import MAX_CREATED, MAX_REQUEST_BYTES
+from armonik_sdk.api.errors import explain
 from armonik_sdk.api.kinds import Application, Dependency, ObjectRef, Payload, TaskOptions
 from armonik_sdk.api.kinds.options import merge_options
 from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.names import RunId, split_result_id
-from armonik_sdk.api.records import ResultState
+from armonik_sdk.api.results import ResultState
 from armonik_sdk.dataplane.errors import ChecksumMismatch, DataPlaneError, ObjectMissing
-from armonik_sdk.dataplane.objects import ObjectStore
+from armonik_sdk.dataplane.s3.store import ObjectStore
 
-MAX_CREATED = 100_000
-"""Results, and sub-tasks, that one execution may make."""
-MAX_REQUEST_BYTES = 64 * 1024 * 1024
-"""Longest request of a worker; larger results go through the data folder, never through memory."""
+ITEMS_AT_ONCE = 200
+"""Sub-tasks of a request that are read without a pause for other calls."""
 _UNSERVED = "is not served; results are read with GetResourceData"
 
 
@@ -45,9 +46,15 @@ class Execution:
     """Ids made by this execution."""
     fetched: set[str] = field(default_factory=set)
     """Results that it asked for."""
-    children: list[ManifestItem] = field(default_factory=list)
+    children: Lines = field(default_factory=Lines)
     delegated: set[str] = field(default_factory=set)
     """Ids whose production was handed to a sub-task."""
+    claimed: set[str] = field(default_factory=set)
+    """Ids that sub-tasks which are still being checked are to produce."""
+    submitting: int = 0
+    """How many sub-tasks are being checked."""
+    beyond: str = ""
+    """Which bound it has asked to exceed: that is final, a retry would fail the same way."""
     read: set[str] = field(default_factory=set)
     """Ids that sub-tasks read."""
 
@@ -67,7 +74,7 @@ class Execution:
         return name in self.created or name in self.element.expected
 
     def payload(self, name: str) -> Payload:
-        """Of a sub-task. Its own may be passed on, though it need not be a result that others can name."""
+        """Of a sub-task. Its own may be passed on, even if it is no result that others can name."""
         if name == self.element.payload_id and not self.element.payload_is_result:
             ref = self.element.inputs.get(name)
             if ref is None:
@@ -94,30 +101,33 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
     async def serve(self, socket: Path) -> Server:
         """Listen on a unix socket that any user of the pod may call: the token is the key."""
         await asyncio.to_thread(socket.unlink, missing_ok=True)
-        server = Server(MAX_REQUEST_BYTES)
+        server = Server(MAX_REQUEST_BYTES, self._too_long)
         add_AgentServicer_to_server(self, server)
         await server.start(socket)
         # The worker has a uid of its own; the volume is this pod's alone.
         await asyncio.to_thread(socket.chmod, 0o777)
         return server
 
+    def _too_long(self, text: str) -> None:
+        """A request was refused unread. Whose it was is known when there is one execution alone."""
+        if len(self.executions) == 1:
+            next(iter(self.executions.values())).beyond = text
+
     def CreateResultsMetaData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Ids for results whose bytes follow."""
         execution = self._execution(request, context)
-        _bounded(context, len(execution.created) + len(request.results), "results")
+        _bounded(execution, context, len(execution.created) + len(request.results), "results")
         results = [_create(execution, asked.name) for asked in request.results]
         return wire.CreateResultsMetaDataResponse(results=results, communication_token=execution.token)
 
     async def CreateResults(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Results with their bytes."""
         execution = self._execution(request, context)
-        _bounded(context, len(execution.created) + len(request.results), "results")
-        results = []
-        for asked in request.results:
-            made = _create(execution, asked.name)
-            await asyncio.to_thread(execution.folder.write, made.result_id, asked.data)
-            execution.written[made.result_id] = None
-            results.append(made)
+        _bounded(execution, context, len(execution.created) + len(request.results), "results")
+        results = [_create(execution, asked.name) for asked in request.results]
+        for created, asked in zip(results, request.results, strict=True):
+            await asyncio.to_thread(execution.folder.write, created.result_id, asked.data)
+            execution.written[created.result_id] = None
         return wire.CreateResultsResponse(results=results, communication_token=execution.token)
 
     def NotifyResultData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
@@ -127,7 +137,7 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
         for name in ids:
             if not execution.owns(name):
                 _refuse(context, grpc.StatusCode.NOT_FOUND, f"{name} is no result of this task")
-            if name in execution.delegated:
+            if name in execution.delegated or name in execution.claimed:
                 text = f"{name} is handed to a sub-task already, which alone may write it"
                 _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
             if execution.folder.size(name) is None:
@@ -138,34 +148,23 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
     async def SubmitTasks(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Sub-tasks; they exist once this task has succeeded. All of a request are taken, or none."""
         execution = self._execution(request, context)
-        _bounded(context, len(execution.children) + len(request.task_creations), "sub-tasks")
-        claimed: set[str] = set()
-        items = []
-        for creation in request.task_creations:
-            outputs = list(creation.expected_output_keys)
-            for name in outputs:
-                _check_output(execution, name, claimed, context)
-                claimed.add(name)
-            for name in (creation.payload_id, *creation.data_dependencies):
-                await self._check_readable(execution, name, context)
-            own = execution.element.payload_id
-            if own in creation.data_dependencies and not execution.element.payload_is_result:
-                text = f"{own} is no result, so nothing can depend on it; it can be passed on as payload"
-                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
-            try:
-                given = _options(creation.task_options) if creation.HasField("task_options") else None
-                shared = _options(request.task_options) if request.HasField("task_options") else None
-                item = ManifestItem(
-                    payload=execution.payload(creation.payload_id),
-                    depends_on=[Dependency(result=name) for name in creation.data_dependencies],
-                    options=merge_options(given, shared, execution.element.options),
-                    output_ids=outputs,
-                )
-            except ValueError as error:
-                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"sub-task refused: {error}")
-            items.append(item)
+        count = len(execution.children) + execution.submitting + len(request.task_creations)
+        _bounded(execution, context, count, "sub-tasks")
+        claimed = _claim(execution, request.task_creations, context)
+        # All of it is taken before anything is waited for: other calls of the worker come between.
+        execution.claimed |= claimed
+        execution.submitting += len(request.task_creations)
+        try:
+            items = await self._items(execution, request, context)
+        finally:
+            execution.claimed -= claimed
+            execution.submitting -= len(request.task_creations)
         first = len(execution.children)
-        execution.children += items
+        try:
+            execution.children.grow(*items)
+        except ValueError as error:
+            execution.beyond = explain(error)
+            _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, execution.beyond)
         execution.delegated |= claimed
         infos = [
             wire.SubmitTasksResponse.TaskInfo(
@@ -179,6 +178,32 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
         for creation in request.task_creations:
             execution.read |= {creation.payload_id, *creation.data_dependencies}
         return wire.SubmitTasksResponse(task_infos=infos, communication_token=execution.token)
+
+    async def _items(self, execution: Execution, request: Any, context: Any) -> list[Line]:
+        """The sub-tasks of a request, whose outputs are claimed already."""
+        own = execution.element.payload_id
+        items = []
+        for number, creation in enumerate(request.task_creations, 1):
+            if number % ITEMS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # nobody else waits for all of a long request
+            for name in (creation.payload_id, *creation.data_dependencies):
+                await self._check_readable(execution, name, context)
+            if own in creation.data_dependencies and not execution.element.payload_is_result:
+                text = f"{own} is no result, so nothing can depend on it; it can be passed on as payload"
+                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+            try:
+                given = _options(creation.task_options) if creation.HasField("task_options") else None
+                shared = _options(request.task_options) if request.HasField("task_options") else None
+                item = ManifestItem(
+                    payload=execution.payload(creation.payload_id),
+                    depends_on=[Dependency(result=name) for name in creation.data_dependencies],
+                    options=merge_options(given, shared, execution.element.options),
+                    output_ids=list(creation.expected_output_keys),
+                )
+            except ValueError as error:
+                _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"sub-task refused: {explain(error)}")
+            items.append(line_of(item))
+        return items
 
     async def GetResourceData(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
         """Lay a result of the session into the data folder; inputs lie there from the start."""
@@ -248,26 +273,32 @@ class AgentService(AgentServicer):  # type: ignore[misc]  # generated without ty
 
 
 def _create(execution: Execution, name: str) -> Any:
-    made = str(uuid.uuid4())
-    execution.created[made] = None
+    created = str(uuid.uuid4())
+    execution.created[created] = None
     return wire.ResultMetaData(
-        session_id=execution.run.session, result_id=made, name=name, status=RESULT_STATUS_CREATED
+        session_id=execution.run.session, result_id=created, name=name, status=RESULT_STATUS_CREATED
     )
 
 
-def _check_output(execution: Execution, name: str, claimed: set[str], context: Any) -> None:
+def _claim(execution: Execution, creations: Iterable[Any], context: Any) -> set[str]:
+    """The results that these sub-tasks are to make, checked."""
     code = grpc.StatusCode.INVALID_ARGUMENT
-    if not execution.owns(name):
-        _refuse(context, code, f"{name} is no result of this task, so no sub-task can get it")
-    if name in execution.delegated or name in claimed:
-        _refuse(context, code, f"{name} is handed to another sub-task already")
-    if name in execution.written:
-        _refuse(context, code, f"{name} is written already, so no sub-task can get it")
+    claimed: set[str] = set()
+    for name in (name for creation in creations for name in creation.expected_output_keys):
+        if not execution.owns(name):
+            _refuse(context, code, f"{name} is no result of this task, so no sub-task can get it")
+        if name in execution.delegated or name in execution.claimed or name in claimed:
+            _refuse(context, code, f"{name} is handed to another sub-task already")
+        if name in execution.written:
+            _refuse(context, code, f"{name} is written already, so no sub-task can get it")
+        claimed.add(name)
+    return claimed
 
 
-def _bounded(context: Any, count: int, what: str) -> None:
+def _bounded(execution: Execution, context: Any, count: int, what: str) -> None:
     if count > MAX_CREATED:
-        _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MAX_CREATED} {what}")
+        execution.beyond = f"more than {MAX_CREATED} {what} of one execution"
+        _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, execution.beyond)
 
 
 def _refuse(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
