@@ -1,1 +1,1 @@
-"""Part of ArmoniK for Kubernetes."""
+"""The agent, one package for each step of a run."""

@@ -1,4 +1,4 @@
-"""`python -m armonik_agent`: hears SIGTERM from its first moment, while the program is still being loaded.
+"""`python -m armonik_agent`: handles SIGTERM while the program is still being loaded.
 
 The kernel drops SIGTERM for the first process of a container as long as that has no handler of its own, and
 the pod would then live to the end of its grace.
@@ -14,6 +14,6 @@ def _end(*_: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
-    from armonik_agent.process import main
+    from armonik_agent.main import main
 
     main()

@@ -4,6 +4,7 @@ AgentError
 ├── InvalidSetting   an environment variable is missing or unusable; names it
 ├── Fenced           another owner's record is the head: this agent must do nothing more for the run
 └── InputUnavailable a payload or dependency cannot be read: it is missing or altered
+    └── InputTooLarge the inputs of an element are larger than an agent's room for them
 """
 
 
@@ -21,3 +22,7 @@ class Fenced(AgentError):  # noqa: N818 - the protocol's word
 
 class InputUnavailable(AgentError):  # noqa: N818 - reads as the state
     """A payload or dependency is missing or altered; trying again does not help."""
+
+
+class InputTooLarge(InputUnavailable):
+    """The inputs of an element are larger than an agent's room for them; trying again does not help."""

@@ -1,8 +1,8 @@
-"""The agent from pull to acknowledgement: pull → judge → prefetch → run → commit, several messages at a time.
+"""Carries messages from pull to acknowledgement: pull → judge → prefetch → run → commit, several at a time.
 
 One message is fetched for each free slot, and one more shortly before a slot is expected to become free. Each
 is carried by a task of its own; `Slots` says whose turn at the worker it is. A run leaves its slot before its
-last commit, so that the worker goes on meanwhile.
+last commit, so that the worker has the next run meanwhile.
 """
 
 import asyncio
@@ -15,38 +15,58 @@ from dataclasses import dataclass, replace
 import nats.errors
 from nats.aio.msg import Msg
 
-from armonik_agent.commit import Committer
-from armonik_agent.control import changed
-from armonik_agent.elements import Elements
+from armonik_agent.context import AgentContext
+from armonik_agent.data.elements import Elements
+from armonik_agent.data.inputs import Room, RunInputs
+from armonik_agent.data.shared_folder import Folder
+from armonik_agent.desired_state import changed
 from armonik_agent.errors import Fenced
-from armonik_agent.folder import Folder
-from armonik_agent.inputs import RunInputs
-from armonik_agent.lease import Holds, Renewal, ask_owner
-from armonik_agent.pull import UNKNOWN_DELAY, Action, decide
-from armonik_agent.run import RunWork
-from armonik_agent.site import Site
-from armonik_agent.slots import START_SECONDS, Place, Slots, either
-from armonik_agent.stopping import stop
-from armonik_agent.transitions import Cause, cancelled, dispatched, paused
-from armonik_agent.wholerun import WholeRun
-from armonik_agent.work import STORE_DELAY, Work
-from armonik_agent.worker import READY_INTERVAL, WORKER_SECONDS
+from armonik_agent.execution.owned_run import OwnedRun
+from armonik_agent.execution.run_execution import STORE_DELAY, RunExecution
+from armonik_agent.executors.executor import Executor
+from armonik_agent.executors.per_element import PerElementExecutor
+from armonik_agent.executors.whole_run import WholeRunExecutor
+from armonik_agent.journal.run_writer import RunWriter
+from armonik_agent.journal.transitions import Cause, Loss, cancelled, dispatched, paused
+from armonik_agent.queue.admission import UNKNOWN_DELAY, Action, Me, RunView, decide
+from armonik_agent.queue.message_lease import HeldRuns, MessageLease, account, probe_owner
+from armonik_agent.queue.slots import START_SECONDS, SlotClaim, Slots, wait_any
+from armonik_agent.util.supervision import supervised
+from armonik_agent.util.tasks import stop
+from armonik_agent.worker.client import READY_INTERVAL, WORKER_SECONDS
+from armonik_sdk.api.bounds import MAX_BLOB_BYTES
+from armonik_sdk.api.errors import explain
+from armonik_sdk.api.keys import confined_message
 from armonik_sdk.api.messages import RunMessage
-from armonik_sdk.api.names import CONTROL, WORKER_DOWN, RunId, bands_key, control_key
+from armonik_sdk.api.names import (
+    CONTROL,
+    WORKER_DOWN,
+    WORKER_SILENT,
+    RunId,
+    bands_key,
+    control_key,
+)
 from armonik_sdk.api.records import BandsInUse, Record, RecordKind
-from armonik_sdk.api.runcall import INLINE_BYTES
-from armonik_sdk.dataplane.errors import DataPlaneError, QueueUnavailable, StoreUnavailable
-from armonik_sdk.dataplane.journal import Head
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import expand
-from armonik_sdk.dataplane.queue import Puller
-from armonik_sdk.dataplane.topology import ACK_WAIT
+from armonik_sdk.dataplane.errors import (
+    ChecksumMismatch,
+    DataPlaneError,
+    ObjectMissing,
+    QueueUnavailable,
+    StoreUnavailable,
+)
+from armonik_sdk.dataplane.head import Head
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.queue import Puller
+from armonik_sdk.dataplane.nats.streams import ACK_WAIT
+from armonik_sdk.dataplane.record_overflow import salvaged
 
 log = logging.getLogger(__name__)
 
 PULL_SECONDS = 2.0
 BACKLOG_SECONDS = 0.2
-"""Between two looks for a message that nobody idle wants."""
+"""Between two looks for a message that no idle agent wants."""
+SILENCE_SECONDS = 15.0
+"""Between two events that say the same of a worker that is waited for."""
 STALE_SECONDS = 0.25
 """A judgement that is older is made again before the run is dispatched."""
 DOWN_SECONDS = 5.0
@@ -61,38 +81,41 @@ class Judged:
     head: Head | None
     action: Action
     delay: float
-    cause: Cause
+    loss: Loss
     at: float
 
 
 class Pipeline:
-    """Feeds the worker until the agent drains."""
+    """Pulls runs and executes them until the agent drains."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AgentContext) -> None:
         self._site = site
-        self._holds = Holds(site.me)
+        self._holds = HeldRuns(site.me)
         self._slots = Slots(site.settings.slots)
         self._committing = asyncio.Semaphore(site.settings.slots)
         """Runs that leave their slot before they are committed: no more of them, or they would pile up."""
         self._open = False
+        self._silence = (0.0, "")
+        """When the operator was last sent why the worker is waited for, and that reason."""
         self._bands = Bucket(site.client, CONTROL, BandsInUse)
 
     @property
     def ready(self) -> bool:
         """The worker has answered, NATS is connected, and the agent takes work."""
-        return self._open and self._site.client.is_connected
+        return self._open and self._site.client.is_connected and self._site.connection.present.is_set()
 
     async def work(self) -> None:
         """Pull and run until the agent drains; what runs then ends or is released."""
         site = self._site
         await self._holds.serve(site.client)
         while not site.drain.begun.is_set() and not await site.worker.usable(WORKER_SECONDS):
-            log.info("waiting for the worker at %s", site.settings.worker_socket)
+            log.info("waiting for the worker at %s: %s", site.settings.worker_socket, site.worker.silence)
+            await self._report_silence()
         self._open = True
         puller = Puller(site.client, site.settings.namespace, site.settings.partition)
         with site.watch.of(bands_key(site.settings.namespace, site.settings.partition)) as news:
             await self._look_at_bands(puller)
-            watching = asyncio.create_task(self._watch_bands(puller, news))
+            watching = asyncio.create_task(supervised("bands", lambda: self._watch_bands(puller, news)))
             try:
                 async with asyncio.TaskGroup() as messages:
                     while not site.drain.begun.is_set():
@@ -114,13 +137,14 @@ class Pipeline:
         place = (self._site.settings.namespace, self._site.settings.partition)
         try:
             entry = await self._bands.get(bands_key(*place))
-        except QueueUnavailable as error:
-            log.info("bands of priority not read: %s", error)
+        except (QueueUnavailable, ValueError) as error:  # an entry of a newer version may not be understood
+            log.warning("bands of priority not read: %s", explain(error))
             return
-        puller.use(entry[0].bands if entry is not None else ())
+        self._site.bands = entry[0].bands if entry is not None else ()
+        puller.use(self._site.bands)
 
     async def _pull(self, puller: Puller) -> Msg | None:
-        """The next message, when there is room for one; None now and then, and when the agent drains."""
+        """The next message, when there is room for one; None after a time-out, and when the agent drains."""
         slots, drain = self._slots, self._site.drain.begun
         try:
             condemned = bool(
@@ -138,25 +162,34 @@ class Pipeline:
             if message is None:
                 await slots.changed(BACKLOG_SECONDS, drain)
         except DataPlaneError as error:
-            log.warning("pulling again: %s", error)
-            await either(drain, seconds=1.0)
+            log.warning("pull failed, trying again: %s", error)
+            await wait_any(drain, seconds=1.0)
             return None
         return message
 
     async def _worker_usable(self) -> bool:
-        """Wait, unready, for a worker that may be given work; the operator is told meanwhile."""
+        """Wait, unready, for a worker that may be given work; the operator gets an event meanwhile."""
         site = self._site
         if await site.worker.usable(WORKER_SECONDS):
             self._open = True
             return True
         self._open = False
-        await site.tell(WORKER_DOWN, f"no usable answer for {WORKER_SECONDS:g} s")
-        await either(site.drain.begun, seconds=DOWN_SECONDS if site.worker.condemned else READY_INTERVAL)
+        await site.publish_event(
+            WORKER_DOWN, f"no usable answer for {WORKER_SECONDS:g} s; {site.worker.silence}"
+        )
+        await wait_any(site.drain.begun, seconds=DOWN_SECONDS if site.worker.condemned else READY_INTERVAL)
         return False
 
-    async def _handle(self, message: Msg, place: Place) -> None:
+    async def _report_silence(self) -> None:
+        """Report why the worker is still waited for, when that is news, and again every `SILENCE_SECONDS`."""
+        now, why = time.monotonic(), self._site.worker.silence
+        if why and (why != self._silence[1] or now - self._silence[0] >= SILENCE_SECONDS):
+            self._silence = (now, why)
+            await self._site.publish_event(WORKER_SILENT, why)
+
+    async def _handle(self, message: Msg, place: SlotClaim) -> None:
         """One message, from its arrival until it was answered."""
-        async with Renewal(message) as renewal:
+        async with MessageLease(message, self._site.client, self._site.connection) as renewal:
             try:
                 run, n = RunId.from_queue(message.subject)
                 await self._carry(message, run, n, place, renewal)
@@ -164,85 +197,115 @@ class Pipeline:
                 self._site.metrics.fenced.inc()
                 log.info("%s", error)
             except ValueError as error:
-                log.warning("message %s is not understood: %s", message.subject, error)
+                log.warning(
+                    "message %s is not understood, returned to the queue: %s", message.subject, explain(error)
+                )
                 await self._nak(message, NOT_UNDERSTOOD_DELAY)
             except (DataPlaneError, OSError) as error:
-                log.warning("%s is left for later: %s", message.subject, error)
+                log.warning("message %s is returned to the queue: %s", message.subject, error)
                 await self._nak(message, UNKNOWN_DELAY)
             finally:
                 place.leave()
 
-    async def _carry(self, message: Msg, run: RunId, n: int, place: Place, renewal: Renewal) -> None:
+    async def _carry(self, message: Msg, run: RunId, n: int, place: SlotClaim, renewal: MessageLease) -> None:
+        """Judge a message; make its run ready, and execute it."""
         site = self._site
         keys = [control_key(run.namespace, uid) for uid in (run.session, run.task)]
         with site.watch.of(*keys) as news:
-            judged = await self._judge(run, n, place)
+            judged = await self._judge(run, n, place, message.metadata.num_delivered)
             if judged.head is None or judged.action is not Action.DISPATCH:
                 await self._settle(message, run, judged)
                 return
-            elements = Elements(await self._spec(message))
-            remaining = [elements.of(index) for index in judged.head.record.remaining]
+            elements = Elements(await self._spec(message, run))
+            left = [elements.of(index) for index in judged.head.record.remaining]
             whole = await site.worker.runs.served()
-            held = INLINE_BYTES if whole else -1
+            held = MAX_BLOB_BYTES if whole else -1
+            room = Room(site.settings.room, site.settings.room_ahead)
             async with (
                 Folder(site.settings.runs / uuid.uuid4().hex) as folder,
-                RunInputs(site.store, remaining, folder, site.settings.spool, held) as inputs,
+                RunInputs(site.store, left, folder, site.settings.spool, room, held, site.objects) as inputs,
             ):
-                inputs.begin()
-                if not await place.start(START_SECONDS, site.drain.begun) or site.worker.condemned:
-                    site.metrics.given_back.inc()
-                    await self._nak(message, 0.0)
-                    return
-                try:
-                    await inputs.first()
-                except StoreUnavailable as error:
-                    log.warning("%s is given back: %s", run.journal, error)
-                    site.metrics.given_back.inc()
-                    await self._nak(message, STORE_DELAY)
+                owned = OwnedRun(
+                    message=message,
+                    run=run,
+                    head=judged.head,
+                    loss=judged.loss,
+                    elements=elements,
+                    inputs=inputs,
+                    folder=folder,
+                    slot=place,
+                    lease=renewal,
+                    news=news,
+                    whole=whole,
+                )
+                if not await self._starts(owned):
                     return
                 if news.is_set() or time.monotonic() - judged.at > STALE_SECONDS:
-                    judged = await self._judge_again(run, n, judged)
-                    if judged.head is None or judged.action is not Action.DISPATCH:
-                        await self._settle(message, run, judged)
+                    again = await self._judge_again(run, n, judged)
+                    if again.head is None or again.action is not Action.DISPATCH:
+                        await self._settle(message, run, again)
                         return
-                await self._run(message, run, judged, elements, inputs, folder, place, renewal, news, whole)
+                    owned = replace(owned, head=again.head, loss=again.loss)
+                await self._run(owned)
 
-    async def _run(
-        self,
-        message: Msg,
-        run: RunId,
-        judged: Judged,
-        elements: Elements,
-        inputs: RunInputs,
-        folder: Folder,
-        place: Place,
-        renewal: Renewal,
-        news: asyncio.Event,
-        whole: bool,
-    ) -> None:
+    async def _starts(self, owned: OwnedRun) -> bool:
+        """Whether the run has a slot and its first inputs; if not, its message is given back."""
+        site, message = self._site, owned.message
+        owned.inputs.begin()
+        starts = await owned.slot.start(START_SECONDS, site.drain.begun) and not site.worker.condemned
+        if not starts or await site.outranked(owned.band):
+            site.metrics.given_back.inc()
+            await self._nak(message, 0.0)
+            return False
+        try:
+            await self._store_answers(owned.head.record)
+            await owned.inputs.first()
+        except StoreUnavailable as error:
+            log.warning("run %s is given back unstarted: %s", owned.run.journal, error)
+            site.metrics.given_back.inc()
+            await self._nak(message, STORE_DELAY)
+            return False
+        return True
+
+    async def _run(self, owned: OwnedRun) -> None:
         """Own the run, execute it, commit it."""
-        site, head = self._site, judged.head
-        assert head is not None
-        committer = self._committer(run, head)
+        site, run = self._site, owned.run
+        committer = self._committer(run, owned.head)
 
         def dispatch(record: Record) -> Record:
             now = site.clock.now()
-            return dispatched(record, site.me, judged.cause, lambda i: elements.of(i).max_retries, now)
+            return dispatched(record, site.me, owned.loss, lambda i: owned.elements.of(i).max_retries, now)
 
         with self._holds.hold(run, committer.epoch), site.metrics.running.track_inprogress():
             record = await committer.append(dispatch)
             if not record.kind.terminal:
-                careful = judged.cause is Cause.OWNER_GONE and len(head.record.remaining) > 1
-                way: type[Work] = WholeRun if whole else RunWork
-                work = way(site, run, elements, inputs, folder, committer, renewal, news, careful)
-                await work.execute(place.pace)
+                work = RunExecution(site, owned, committer, self._executor(owned, committer))
+                await work.execute()
                 async with self._committing:
-                    place.leave()
+                    owned.slot.leave()
                     record = await work.finish()
             if record.kind is RecordKind.RELEASED:
-                await self._nak(message, max(0.0, record.not_before - site.clock.now()))
+                await self._nak(owned.message, max(0.0, record.not_before - site.clock.now()))
             else:
-                await self._ack(message)
+                await self._ack(owned.message)
+
+    def _executor(self, owned: OwnedRun, committer: RunWriter) -> Executor:
+        """Gives the run's elements to the worker: all in one call if it takes that, else one by one."""
+        worker, run, folder = self._site.worker, owned.run, owned.folder
+        if owned.whole:
+            message, printed = owned.elements.message, self._site.settings.printed_bytes
+            return WholeRunExecutor(worker, run, folder, message, committer.attempt, printed)
+        return PerElementExecutor(worker, self._site.service, run, folder)
+
+    async def _store_answers(self, head: Record) -> None:
+        """A run whose outputs the object store did not take is executed again only when it answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        if head.lost is not None and head.lost.store:
+            with contextlib.suppress(ObjectMissing):
+                await self._site.store.stat("none")
 
     async def _settle(self, message: Msg, run: RunId, judged: Judged) -> None:
         """Answer a message whose run is not executed."""
@@ -255,57 +318,69 @@ class Pipeline:
             await self._committer(run, judged.head).append(make)
             await self._ack(message)
 
-    def _committer(self, run: RunId, head: Head) -> Committer:
+    def _committer(self, run: RunId, head: Head) -> RunWriter:
         prefix = run.objects(head.record.epoch + 1, uuid.uuid4().hex[:12])
-        return Committer(self._site, run, head, prefix=prefix)
+        return RunWriter(self._site, run, head, prefix=prefix)
 
-    async def _spec(self, message: Msg) -> RunMessage:
-        spec = RunMessage.model_validate_json(message.data)
+    async def _spec(self, message: Msg, run: RunId) -> RunMessage:
+        spec = confined_message(RunMessage.model_validate_json(message.data), run.namespace, run.session)
         if spec.spill is None:
             return spec
-        return RunMessage.model_validate_json(await self._site.store.get(spec.spill))
+        try:
+            whole = RunMessage.model_validate_json(await self._site.store.get(spec.spill))
+            return confined_message(whole, run.namespace, run.session)
+        except (ObjectMissing, ChecksumMismatch):
+            await self._ack(message)  # the sweep queues it again, with an object of its own
+            raise
 
-    async def _judge(self, run: RunId, n: int, place: Place) -> Judged:
+    async def _judge(self, run: RunId, n: int, place: SlotClaim, times: int) -> Judged:
         """Look at a run, and ask its owner if it has one (protocol rule 1)."""
-        judged = await self._look(run, n)
+        judged = await self._look(run, n, times)
         while judged.action is Action.ASK and judged.head is not None:
             owner, epoch = judged.head.record.owner, judged.head.record.epoch
             assert owner is not None  # or decide would not ask
             with place.aside():
-                cause = await ask_owner(self._site.client, self._site.control, run, owner, epoch)
-            if cause is None:
+                loss = await probe_owner(self._site.client, self._site.control, run, owner, epoch)
+            if loss is None:
                 return replace(judged, action=Action.LATER, delay=ACK_WAIT)
-            judged = await self._look(run, n, lost=(epoch, cause))
+            judged = await self._look(run, n, times, (epoch, loss))
         return judged
 
     async def _judge_again(self, run: RunId, n: int, before: Judged) -> Judged:
         """The same when the slot is free; whom it belongs to now, if to another, is asked another time."""
         epoch = before.head.record.epoch if before.head is not None else -1
-        judged = await self._look(run, n, lost=(epoch, before.cause))
+        judged = await self._look(run, n, 1, (epoch, before.loss))
         return replace(judged, action=Action.LATER) if judged.action is Action.ASK else judged
 
-    async def _look(self, run: RunId, n: int, lost: tuple[int, Cause] = (-1, Cause.FRESH)) -> Judged:
-        """Read what decides; `lost` is the epoch of an owner that was asked in vain, and what that means."""
+    async def _look(self, run: RunId, n: int, times: int, lost: tuple[int, Loss] = (-1, Loss())) -> Judged:
+        """Read what decides; `times`: deliveries, `lost`: epoch of a lost owner, and what that means."""
         site, at = self._site, time.monotonic()
         head = await site.journal.head(run)  # before CONTROL, or a revived run would start (rule 14)
         if head is not None:
-            head = Head(await expand(site.store, head.record), head.sequence, head.time)
+            record, _ = await salvaged(site.store, head.record, run)
+            head = Head(record, head.sequence, head.time)
         session, task = await asyncio.gather(
             *(site.control.get(control_key(run.namespace, uid)) for uid in (run.session, run.task))
         )
         is_lost = head is not None and head.record.epoch == lost[0]
-        decision = decide(
-            head.record if head else None,
-            n,
-            session[0] if session else None,
-            task[0] if task else None,
-            site.me,
-            self._holds.held(run),
-            site.clock.now(),
-            owner_lost=is_lost,
-        )
+        states = [entry[0] if entry else None for entry in (session, task)]
+        view = RunView(head.record if head else None, n, states[0], states[1], times)
+        me = Me(site.me, self._holds.held(run), site.clock.now())
+        decision = decide(view, me, owner_lost=is_lost)
         log.debug("%s: %s (%s)", run.journal, decision.action.name, decision.why)
-        return Judged(head, decision.action, decision.delay, lost[1] if is_lost else Cause.FRESH, at)
+        return Judged(
+            head, decision.action, decision.delay, lost[1] if is_lost else await self._loss(run, head), at
+        )
+
+    async def _loss(self, run: RunId, head: Head | None) -> Loss:
+        """What a dispatch has to account for, of a run whose owner need not be asked."""
+        if head is None:
+            return Loss()
+        if head.record.kind.owned:  # by this process, which does not hold it: it gave it up after an error
+            return Loss(
+                Cause.UNEXPLAINED, f"given up by {self._site.me.name or self._site.me.pod} on an error"
+            )
+        return await account(self._site.control, run, head.record)
 
     async def _ack(self, message: Msg) -> None:
         """Acknowledge, unconfirmed: a lost one costs another delivery, which the head answers (rule 4)."""

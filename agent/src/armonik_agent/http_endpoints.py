@@ -5,6 +5,8 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from armonik_sdk.event_loop_lag import LAG_BUCKETS, LoopMonitor
+
 
 class Metrics:
     """What the agent counts."""
@@ -29,6 +31,14 @@ class Metrics:
         self.given_back = Counter(
             "armonik_agent_given_back", "Messages given back unstarted.", registry=self.registry
         )
+        self.lag = Histogram(
+            "armonik_event_loop_lag_seconds",
+            "Lateness of the event loop's wake-ups.",
+            buckets=LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.monitor = LoopMonitor(self.lag.observe)
+        """Whoever owns the loop runs it."""
 
     def ended(self, outcome: str) -> None:
         """Count an element that ended here."""

@@ -1,4 +1,4 @@
-"""Changes of CONTROL, told at once to whoever works on what they are about.
+"""Notifies those who work on a session, task or pod of changes to its entry in CONTROL.
 
 For speed only (protocol rule 14): a subscription may miss changes around a reconnect, so everybody reads the
 key again after a reconnect and every `POLL_SECONDS`.
@@ -18,7 +18,7 @@ from armonik_sdk.api.names import CONTROL, bucket_subject
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
-"""Between two looks at a desired state when no change was told."""
+"""Between two looks at a desired state without a notification of a change."""
 
 
 class ControlWatch:
@@ -32,7 +32,7 @@ class ControlWatch:
         """Begin; the client subscribes again by itself after a reconnect."""
 
         async def changed(message: Msg) -> None:
-            self._tell(message.subject.removeprefix(bucket_subject(CONTROL, "")))
+            self._notify(message.subject.removeprefix(bucket_subject(CONTROL, "")))
 
         await client.subscribe(self._subject, cb=changed)
         try:
@@ -40,12 +40,12 @@ class ControlWatch:
             await client.flush()
             await client.flush()
         except nats.errors.FlushTimeoutError as error:
-            log.info("NATS is away: changes are told once it is back (%s)", error)
+            log.info("NATS is away: changes of CONTROL are received once it is back (%s)", error)
 
-    def tell_all(self) -> None:
+    def notify_all(self) -> None:
         """Something may have been missed: everybody reads again."""
         for key in self._waiting:
-            self._tell(key)
+            self._notify(key)
 
     @contextlib.contextmanager
     def of(self, *keys: str) -> Iterator[asyncio.Event]:
@@ -62,7 +62,7 @@ class ControlWatch:
                 if not waiting:
                     del self._waiting[key]
 
-    def _tell(self, key: str) -> None:
+    def _notify(self, key: str) -> None:
         for event in self._waiting.get(key, ()):
             event.set()
 
