@@ -1,25 +1,27 @@
-"""What waits for each Partition and who works for it, kept as runs change. No Task is ever looked through.
+"""Load of each Partition: queued and running elements, and how many end, updated without scanning Tasks.
 
 Pure but for the clock it is given.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from armonik_operator.fold import RunHead
+from armonik_operator.journal.fold import RunHead
+from armonik_sdk.api.names import NamespacedName
 from armonik_sdk.api.records import RecordKind
 
-
-class Place(NamedTuple):
-    """Namespace and name of a Partition, there or not."""
-
-    namespace: str
-    partition: str
+SEEN_SECONDS = 300.0
+"""The rate of a Partition is that of the last five minutes."""
+SLICE_SECONDS = 10.0
+"""Ends are counted together for so long; a rate of less is none."""
+KEPT_PODS = 20_000
+"""Pods whose last work is remembered: those that worked last. The journal names pods that are long gone."""
 
 
 @dataclass
-class Load:
+class PartitionLoad:
     """Of one Partition."""
 
     runs: int = 0
@@ -35,31 +37,73 @@ class Load:
         return not (self.runs or self.elements or self.owners)
 
 
+class EndRates:
+    """How many elements end in each Partition, of the last five minutes."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends: dict[NamespacedName, deque[tuple[float, int]]] = {}
+        """When a slice began, and how many ended in it; at most 31 of them."""
+
+    def note(self, place: NamespacedName, count: int, age: float) -> None:
+        """Elements ended `age` seconds ago: a journal that is read again has old records."""
+        if not count or not place.name or age > SEEN_SECONDS:
+            return
+        ends, at = self._ends.setdefault(place, deque()), self._clock() - max(0.0, age)
+        if ends and at - ends[-1][0] < SLICE_SECONDS:
+            began, before = ends.pop()
+            ends.append((began, before + count))
+        else:
+            ends.append((at, count))
+        self._drop(place)
+
+    def per_minute(self, place: NamespacedName) -> int:
+        """Elements a minute; 0 where none ended, or too short a time was seen."""
+        self._drop(place)
+        ends = self._ends.get(place)
+        seen = self._clock() - ends[0][0] if ends else 0.0
+        if not ends or seen < SLICE_SECONDS:
+            return 0
+        return round(sum(count for _, count in ends) * 60.0 / seen)
+
+    def forget(self, place: NamespacedName) -> None:
+        """The Partition is gone."""
+        self._ends.pop(place, None)
+
+    def _drop(self, place: NamespacedName) -> None:
+        ends, since = self._ends.get(place), self._clock() - SEEN_SECONDS
+        while ends and ends[0][0] < since:
+            ends.popleft()
+        if ends is not None and not ends:
+            del self._ends[place]
+
+
 class _Share(NamedTuple):
     """What one open run adds to the load of its Partition."""
 
-    place: Place
+    place: NamespacedName
     runs: int
     elements: int
     owner: str
 
 
-class Loads:
+class PartitionLoads:
     """Loads of all Partitions. `changed` is called with each one whose load changes."""
 
-    def __init__(self, clock: Callable[[], float], changed: Callable[[Place], None]) -> None:
+    def __init__(self, clock: Callable[[], float], changed: Callable[[NamespacedName], None]) -> None:
         self._clock = clock
         self._changed = changed
-        self._loads: dict[Place, Load] = {}
+        self.rates = EndRates(clock)
+        self._loads: dict[NamespacedName, PartitionLoad] = {}
         self._shares: dict[str, dict[int, _Share]] = {}
         self._touched: dict[str, float] = {}
         self._started = clock()
 
-    def of(self, place: Place) -> Load:
+    def of(self, place: NamespacedName) -> PartitionLoad:
         """The load of a Partition; a view that may change."""
-        return self._loads.get(place) or Load()
+        return self._loads.get(place) or PartitionLoad()
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[NamespacedName]:
         """Partitions with any load."""
         return list(self._loads)
 
@@ -74,9 +118,16 @@ class Loads:
             del self._shares[task]
         for share in (old, new):
             if share is not None and share.owner:
-                self._touched[share.owner] = self._clock()
+                self.worked(share.owner)
         if old != new:
             self._apply(old, new)
+
+    def worked(self, pod: str) -> None:
+        """A pod holds a run, or did until now."""
+        self._touched.pop(pod, None)
+        self._touched[pod] = self._clock()
+        if len(self._touched) > KEPT_PODS:
+            del self._touched[next(iter(self._touched))]
 
     def drop(self, task: str) -> None:
         """A Task is forgotten, whatever its runs were."""
@@ -95,7 +146,7 @@ class Loads:
         for share, sign in ((old, -1), (new, 1)):
             if share is None:
                 continue
-            load = self._loads.setdefault(share.place, Load())
+            load = self._loads.setdefault(share.place, PartitionLoad())
             load.runs += sign * share.runs
             load.elements += sign * share.elements
             if share.owner:
@@ -109,7 +160,7 @@ class Loads:
 
 
 def _share(namespace: str, run: RunHead) -> _Share:
-    place = Place(namespace, run.partition)
+    place = NamespacedName(namespace, run.partition)
     if run.owner_pod:
         return _Share(place, 0, max(0, run.remaining - 1), run.owner_pod)
     return _Share(place, 0 if run.kind is RecordKind.PAUSED else 1, run.remaining, "")

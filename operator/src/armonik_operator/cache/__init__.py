@@ -1,0 +1,1 @@
+"""In-memory caches of objects, folds and counts; no I/O."""
