@@ -1,13 +1,21 @@
-"""Lives of the journal: what tells a loss, and what fences the work of before (protocol rule 12). Pure."""
+"""Epochs of the journal: detects a loss, and fences earlier work (protocol rule 12). Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from armonik_sdk.api.kinds import Task, TaskStatus
+from armonik_sdk.api.kinds import Task
+
+
+class Mark(NamedTuple):
+    """Position in the journal when a status was written."""
+
+    journal_epoch: int
+    journal_sequence: int
 
 
 @dataclass(frozen=True)
-class Life:
+class JournalEpoch:
     """The journal as it is now, against what statuses say that it was."""
 
     created: int = 0
@@ -17,8 +25,8 @@ class Life:
 
     @classmethod
     def of(
-        cls, created: int, last_sequence: int, statuses: Iterable[TaskStatus], before: "Life | None" = None
-    ) -> "Life":
+        cls, created: int, last_sequence: int, statuses: Iterable[Mark], before: "JournalEpoch | None" = None
+    ) -> "JournalEpoch":
         """The life after a start, or after a loss that this process saw (`before` is the life that ended).
 
         A stream that was made again has a later `created`. One that ends below a sequence that a status
@@ -31,7 +39,7 @@ class Life:
             lost, epoch = lost or epoch <= before.epoch, max(epoch, before.epoch)
         return cls(created, epoch + 1 if lost else epoch)
 
-    def after_loss(self) -> "Life":
+    def after_loss(self) -> "JournalEpoch":
         """The life after its newest records were lost."""
         return replace(self, epoch=self.epoch + 1)
 

@@ -1,0 +1,1 @@
+"""Applies records of the journal: results and child Tasks first, then the fold."""

@@ -1,0 +1,1 @@
+"""Rules of the journal, pure: fold, epochs, losses, backlog, successors."""
