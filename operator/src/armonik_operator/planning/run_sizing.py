@@ -1,4 +1,4 @@
-"""Cutting the elements of a Task into runs."""
+"""Computes how the elements of a Task are split into runs. Pure."""
 
 from armonik_sdk.api.ranges import Ranges, Span
 
@@ -17,8 +17,8 @@ WINDOW_SECONDS = 30.0
 WINDOW_RUNS = 8
 """Runs that may be open for each slot at least: some of them may be waiting for a retry."""
 HINTED_RUNS = 2
-"""The same while only other Tasks told how long elements take: what is queued keeps its size, so a wrong hint
-shall not cut all of a Task."""
+"""The same while the time of an element is known from other Tasks only: what is queued keeps its size, so a
+wrong hint must not size all runs of a Task."""
 MAX_WINDOW = 1_000
 """Most open runs of one Task."""
 
@@ -36,7 +36,7 @@ def run_size(total: int, slots: int, pace: float | None) -> int:
     return max(1, min(fair, most))
 
 
-def window(size: int, slots: int, pace: float | None, *, hinted: bool = False) -> int:
+def max_open_runs(size: int, slots: int, pace: float | None, *, hinted: bool = False) -> int:
     """How many runs of this size may be open: the less that can be foreseen, the fewer.
 
     What is queued keeps its size, so what is learned later helps only what is not. `hinted`: the pace is not
@@ -52,7 +52,7 @@ def window(size: int, slots: int, pace: float | None, *, hinted: bool = False) -
     return int(min(MAX_WINDOW, max(least, slots * WINDOW_SECONDS / (size * pace))))
 
 
-def cut(total: int, submitted: Ranges, size: int, limit: int) -> list[Span]:
+def split_into_runs(total: int, submitted: Ranges, size: int, limit: int) -> list[Span]:
     """The next runs, at most `limit`, over the elements that belong to none; never across one that does."""
     runs: list[Span] = []
     for start, end in submitted.complement(total).spans:

@@ -1,4 +1,4 @@
-"""Room between Partitions of a namespace: who gives way to whom, and with how many pods. Pure.
+"""Preemption between Partitions of a namespace: which gives up how many pods to which. Pure.
 
 A Partition whose pods find no room asks. Those of lower priority make no more pods than they keep, and drain
 what the asker lacks, the lowest first. Each keeps its floor, and what its `preemptionPercentage` leaves it of
@@ -13,8 +13,8 @@ from armonik_sdk.api.kinds import PartitionSpec
 
 
 @dataclass(frozen=True)
-class Share:
-    """What counts of a Partition when room is scarce."""
+class Footprint:
+    """Facts about a Partition that count when room is scarce."""
 
     priority: int
     keeps: int
@@ -28,22 +28,22 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Concession:
+class Preemption:
     """What a Partition does for those of higher priority."""
 
     to: str = ""
     """The most urgent Partition that asks; empty when none does."""
     pods: int = 0
-    """So many pods shall go now."""
+    """Number of pods to remove now."""
 
 
 def kept(spec: PartitionSpec, want: int) -> int:
-    """Of so many wanted pods, those that Partitions of higher priority do not take."""
+    """The number of `want` pods that Partitions of higher priority do not take."""
     return max(spec.pod_reserved, ceil(want * (100 - spec.preemption_percentage) / 100))
 
 
-def concessions(shares: Mapping[str, Share]) -> dict[str, Concession]:
-    """What each Partition of a namespace concedes; those to whom nobody more urgent asks are left out."""
+def concessions(shares: Mapping[str, Footprint]) -> dict[str, Preemption]:
+    """What each Partition of a namespace concedes; Partitions that need to concede nothing are left out."""
     order = sorted(shares, key=lambda name: (shares[name].priority, name))
     asking = [name for name in reversed(order) if shares[name].asks > 0]
     leaving = {name: share.leaving for name, share in shares.items()}
@@ -61,9 +61,9 @@ def concessions(shares: Mapping[str, Share]) -> dict[str, Concession]:
             spare[name] -= taken
             given[name] += taken
             need -= taken
-    made = {}
+    preemptions = {}
     for name in order:
         above = [asker for asker in asking if shares[asker].priority > shares[name].priority]
         if above:
-            made[name] = Concession(above[0], given[name])
-    return made
+            preemptions[name] = Preemption(above[0], given[name])
+    return preemptions

@@ -1,21 +1,27 @@
-"""What a pod's object tells. Pure."""
+"""Facts read from a pod's object. Pure."""
 
 from datetime import datetime
 from typing import Any
 
+from armonik_operator.util.text import shorten
 from armonik_sdk.api.const import AGENT_CONTAINER, TEMPLATE_HASH_LABEL, Reason
 from armonik_sdk.api.kinds import Partition
 
 Pod = dict[str, Any]
 _PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
-_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_CRASH = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _FULL = ("Insufficient", "Too many pods")
-_CRASH = "CrashLoopBackOff"
 
 
 def uid_of(pod: Pod) -> str:
     """UID."""
     return str(pod["metadata"]["uid"])
+
+
+def name_of(pod: Pod) -> str:
+    """Name."""
+    return str(pod["metadata"]["name"])
 
 
 def owned(pod: Pod, partition: Partition) -> bool:
@@ -24,7 +30,7 @@ def owned(pod: Pod, partition: Partition) -> bool:
     return any(owner["uid"] == partition.metadata.uid for owner in owners)
 
 
-def made_from(pod: Pod) -> str:
+def template_hash_of(pod: Pod) -> str:
     """Hash of the template."""
     return str(pod["metadata"].get("labels", {}).get(TEMPLATE_HASH_LABEL, ""))
 
@@ -35,12 +41,20 @@ def leaving(pod: Pod) -> bool:
 
 
 def ended(pod: Pod) -> bool:
-    """Whether its containers have ended for good: evicted, say, or its node is gone."""
+    """Whether its containers have ended and are not restarted: evicted, say, or its node is gone."""
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
+def evicted(pod: Pod) -> str:
+    """The kubelet's message about its eviction; empty when it was not evicted."""
+    status = pod.get("status", {})
+    if status.get("reason") != "Evicted":
+        return ""
+    return shorten(f"the pod was evicted: {str(status.get('message') or 'no reason given').strip()}")
+
+
 def ready(pod: Pod) -> bool:
-    """Whether the agent says that both it and the worker are."""
+    """Whether the agent reports that it and the worker are ready."""
     return _fact(pod, "Ready").get("status") == "True"
 
 
@@ -57,6 +71,11 @@ def crashed(pod: Pod) -> bool:
     return ended(pod) or any(entry.get("restartCount", 0) > 0 for entry in workers)
 
 
+def created(pod: Pod) -> str:
+    """When it was created, as the apiserver writes it: such texts sort like the times."""
+    return str(pod["metadata"].get("creationTimestamp") or "")
+
+
 def age(pod: Pod, now: datetime) -> float:
     """Seconds since it was created."""
     return _since(pod["metadata"].get("creationTimestamp"), now)
@@ -67,19 +86,19 @@ def ready_for(pod: Pod, now: datetime) -> float:
     return _since(_fact(pod, "Ready").get("lastTransitionTime"), now) if ready(pod) else 0.0
 
 
-def homeless(pod: Pod) -> bool:
+def unschedulable(pod: Pod) -> bool:
     """Whether no node takes it, so that it holds no room."""
     return _fact(pod, "PodScheduled").get("reason") == "Unschedulable"
 
 
-def lacks_room(pod: Pod) -> bool:
-    """Whether a node would take it if other pods went."""
-    said = str(_fact(pod, "PodScheduled").get("message", ""))
-    return homeless(pod) and any(words in said for words in _FULL)
+def insufficient_resources(pod: Pod) -> bool:
+    """Whether a node would take it if other pods were deleted."""
+    message = str(_fact(pod, "PodScheduled").get("message", ""))
+    return unschedulable(pod) and any(words in message for words in _FULL)
 
 
-def trouble(pod: Pod) -> tuple[Reason, str] | None:
-    """Why it does not become ready, when waiting alone will not help; the words are Kubernetes'."""
+def not_ready_reason(pod: Pod) -> tuple[Reason, str] | None:
+    """Why it does not become ready, when waiting alone will not help; Kubernetes' own text."""
     if ready(pod):
         return None
     name = pod["metadata"]["name"]
@@ -87,9 +106,11 @@ def trouble(pod: Pod) -> tuple[Reason, str] | None:
         text = f"{name}: {container}: {entry.get('message') or entry['reason']}"
         if entry["reason"] in _PULL:
             return Reason.IMAGE_PULL_FAILED, text
-        if entry["reason"] == _CRASH or entry["reason"] in _CONFIG:
+        if entry["reason"] in _CONFIG:
+            return Reason.POD_START_FAILED, text
+        if entry["reason"] in _CRASH:
             return Reason.WORKER_CRASH_LOOPING, text
-    if homeless(pod):
+    if unschedulable(pod):
         return Reason.UNSCHEDULABLE, f"{name}: {_fact(pod, 'PodScheduled').get('message', '')}"
     return None
 

@@ -1,4 +1,4 @@
-"""What shall happen to a Session, and what its status shall say. Pure."""
+"""Plans what to do for a Session, and computes its status. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from armonik_sdk.api.kinds import (
     Session,
     SessionState,
     SessionStatus,
+    Task,
     condition,
     find_condition,
     is_true,
@@ -30,10 +31,10 @@ Session then, and goes with the next collection of such data."""
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """What to do now."""
+    """Actions for a Session."""
 
     purge: bool = False
-    """Remove the data: everything ended, and the data still stands."""
+    """Remove the data: everything ended, and the data is still stored."""
     expire: bool = False
     """Delete the Session: its time after the end is over."""
     again: float | None = None
@@ -105,15 +106,21 @@ def session_status(
 def deleting_status(session: Session, reason: Reason, now: datetime) -> SessionStatus:
     """The status of a Session that is being deleted; `reason` names the step."""
     old = session.status or SessionStatus()
-    told = condition(
+    deleting = condition(
         ConditionType.DELETING, True, reason, "", generation=session.metadata.generation, now=now
     )
     changes = {
         "observed_generation": session.metadata.generation,
         "phase": SessionPhase.DELETING,
-        "conditions": set_condition(old.conditions, told),
+        "conditions": set_condition(old.conditions, deleting),
     }
     return old.model_copy(update=changes)
+
+
+def came_before_end(task: Task, session: Session) -> bool:
+    """Whether a Task that no Session admitted came for this one, and not for a later one of its name."""
+    end, came = session.metadata.deletion_timestamp, task.metadata.creation_timestamp
+    return end is not None and came is not None and came < end
 
 
 def gives_up(session: Session, now: datetime) -> bool:
