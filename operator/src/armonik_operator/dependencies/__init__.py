@@ -1,0 +1,1 @@
+"""What elements wait for: names, readiness, waiters, cycles."""

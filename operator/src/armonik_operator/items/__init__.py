@@ -1,0 +1,1 @@
+"""Items of many-element Tasks: scanned, listed, cached in bounded memory."""

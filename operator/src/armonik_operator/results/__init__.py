@@ -1,0 +1,1 @@
+"""The RESULTS bucket: cached reads, compare-and-set transitions."""
