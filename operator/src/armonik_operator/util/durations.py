@@ -4,8 +4,9 @@ In memory alone: after a restart the first runs are short again. A wrong hint co
 turn out long are split.
 """
 
-from collections import OrderedDict
 from typing import NamedTuple
+
+from armonik_operator.util.bounded_cache import BoundedCache
 
 KEPT = 1_000
 """Pairs of Session and Partition that are remembered."""
@@ -13,36 +14,32 @@ LATELY = 1_000.0
 """Elements that the pace is made of, at most: what ended before counts less and less."""
 
 
-class Timed(NamedTuple):
+class Timing(NamedTuple):
     """Elements, and the seconds that they took together."""
 
     number: float = 0
     seconds: float = 0.0
 
 
-class Paces:
+class DurationStats:
     """The pace of what ended lately; the pairs used last are kept."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str], Timed] = OrderedDict()
+        self._known: BoundedCache[tuple[str, str], Timing] = BoundedCache(KEPT)
 
-    def note(self, session: str, partition: str, before: Timed, after: Timed) -> None:
+    def note(self, session: str, partition: str, before: Timing, after: Timing) -> None:
         """More elements of a Task have ended: what it said before and says now."""
         count, seconds = after.number - before.number, after.seconds - before.seconds
         if count <= 0:
             return
-        known = self._known.pop((session, partition), Timed())
+        known = self._known.get((session, partition)) or Timing()
         if count + known.number > LATELY:
             share = max(0.0, LATELY - count) / known.number if known.number else 0.0
-            known = Timed(known.number * share, known.seconds * share)
-        self._known[session, partition] = Timed(known.number + count, known.seconds + max(0.0, seconds))
-        if len(self._known) > KEPT:
-            self._known.popitem(last=False)
+            known = Timing(known.number * share, known.seconds * share)
+        lately = Timing(known.number + count, known.seconds + max(0.0, seconds))
+        self._known.put((session, partition), lately)
 
     def of(self, session: str, partition: str) -> float | None:
-        """Seconds that an element took on average; None where nobody knows."""
+        """Seconds that an element took on average; None if unknown."""
         known = self._known.get((session, partition))
-        if known is None:
-            return None
-        self._known.move_to_end((session, partition))
-        return known.seconds / known.number
+        return known.seconds / known.number if known is not None else None

@@ -1,0 +1,1 @@
+"""Puts runs into the journal and the queue: messages, records, submission, cancellation."""
