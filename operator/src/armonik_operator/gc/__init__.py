@@ -1,0 +1,1 @@
+"""Removes data whose owner is gone."""
