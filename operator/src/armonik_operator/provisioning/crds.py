@@ -1,4 +1,4 @@
-"""The operator carries the CustomResourceDefinitions it was built for and applies them at start.
+"""Applies the CustomResourceDefinitions that the operator was built for, at start.
 
 Helm installs a chart's `crds/` once and never upgrades them; so the operator does.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from armonik_operator.adapters.kube import CRDS, Kube
+from armonik_operator.clients.kube import CRDS, Kube
 
 log = logging.getLogger(__name__)
 

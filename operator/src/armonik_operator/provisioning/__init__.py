@@ -1,0 +1,1 @@
+"""Credentials of servers and namespaces, certificates, and the CustomResourceDefinitions."""
