@@ -32,7 +32,7 @@ def build_child(
         parent_uid: UID of the Task whose worker submitted them.
         parent_name: its name, if known.
         run: first index of the run whose commit they ride with.
-        inherited: what is in force for the parent's element; what the worker set stands above it.
+        inherited: what is in force for the parent's element; what the worker set takes precedence.
     """
     own = TaskOptions.model_validate(
         {
@@ -65,6 +65,21 @@ def build_child(
         },
         "spec": spec | ({"options": options} if options else {}),
     }
+
+
+def is_same_child(existing: dict[str, Any], child: dict[str, Any]) -> bool:
+    """Whether an existing Task is the child to be created: same element, same items.
+
+    Its name and label alone do not say so: anybody may create a Task with them beforehand.
+    """
+    meta, wanted = existing["metadata"], child["metadata"]
+    notes = meta.get("annotations") or {}
+    same = all(
+        notes.get(key) == wanted["annotations"][key]
+        for key in (PARENT_RUN_ANNOTATION, PARENT_INDEX_ANNOTATION)
+    )
+    spec = existing.get("spec") or {}
+    return same and all(spec.get(key) == child["spec"][key] for key in ("session", "itemsRef"))
 
 
 def parent_of(task: Task) -> TaskParent | None:

@@ -1,4 +1,4 @@
-"""Secrets and what else a namespace needs. Pure but for the random passwords."""
+"""Builds Secrets and the other objects of a namespace. Pure but for the random passwords."""
 
 import base64
 import hashlib
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from armonik_operator.resources.nats_auth import USERS, render_auth_conf
+from armonik_operator.manifests.accounts.permissions import USERS
+from armonik_operator.manifests.nats_auth import render_auth_conf
 from armonik_operator.settings import Settings
 from armonik_sdk.api.const import (
     AGENT_SECRET,
@@ -29,11 +30,12 @@ from armonik_sdk.api.const import (
     PART_OF_LABEL,
     SERVICE_CONFIGURATION,
 )
+from armonik_sdk.api.names import CLIENT_API
 from armonik_sdk.api.records import RECORD_VERSION
 
 Object = dict[str, Any]
 NATS_FILE = "auth.conf"
-S3_FILE = "s3.json"
+S3_ROOT = "operator-secret-key"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _LIMITS = {
     "chunkBytes": DATA_CHUNK_BYTES,
@@ -65,33 +67,27 @@ def nats_secret(name: str, known: Mapping[str, str] = _NOTHING) -> Object:
     return _secret(name, values | {NATS_FILE: render_auth_conf(passwords)})
 
 
-def s3_secret(name: str, bucket: str, known: Mapping[str, str] = _NOTHING) -> Object:
-    """Keys of three identities, known ones kept, and the file that SeaweedFS reads."""
-    keys = {
-        user: (
-            known.get(f"{user}-access-key") or secrets.token_hex(10),
-            known.get(f"{user}-secret-key") or secrets.token_hex(20),
+def s3_secret(name: str, known: Mapping[str, str] = _NOTHING) -> Object:
+    """The object store's root key, and the key from which those of namespaces follow; known ones are kept.
+
+    Raises:
+        ValueError: it is of SeaweedFS, which earlier releases had.
+    """
+    if "s3.json" in known:
+        raise ValueError(
+            "it is of SeaweedFS, whose objects the object store of this release does not have: see "
+            "'From a release with SeaweedFS' in docs/install.md, then delete this Secret"
         )
-        for user in USERS
+    values = {
+        "operator-access-key": known.get("operator-access-key") or secrets.token_hex(10),
+        S3_ROOT: known.get(S3_ROOT) or secrets.token_hex(20),
+        "namespace-key": known.get("namespace-key") or secrets.token_hex(32),
     }
-    identities = [
-        {
-            "name": user,
-            "credentials": [{"accessKey": access, "secretKey": secret}],
-            "actions": ["Admin", "Read", "Write", "List"]
-            if user == "operator"
-            else [f"{action}:{bucket}" for action in ("Read", "Write", "List")],
-        }
-        for user, (access, secret) in keys.items()
-    ]
-    values = {S3_FILE: json.dumps({"identities": identities})}
-    for user, (access, secret) in keys.items():
-        values |= {f"{user}-access-key": access, f"{user}-secret-key": secret}
     return _secret(name, values)
 
 
 def digest(text: str) -> str:
-    """Names the content of a server's file, and tells nothing of the passwords in it."""
+    """Hash of a server's file, which reveals nothing of the passwords in it."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -103,21 +99,29 @@ def credentials(
     Raises:
         KeyError: the Secrets lack a key; it names the key.
     """
-    return {
-        "nats-url": settings.nats_url,
-        "nats-user": user,
-        "nats-password": nats[f"{user}-password"],
-        "s3-endpoint": settings.s3_endpoint,
-        "s3-secure": "true" if settings.s3_secure else "false",
-        "s3-region": settings.s3_region,
-        "s3-bucket": settings.s3_bucket,
-        "s3-access-key": s3.get(f"{user}-access-key") or s3["access-key"],
-        "s3-secret-key": s3.get(f"{user}-secret-key") or s3["secret-key"],
-    }
+    api = {"nats-api": CLIENT_API} if user == "client" else {}
+    if settings.tls_ca:
+        api |= {"tls-ca": settings.tls_ca}
+    file = nats.get(f"{user}-creds")  # of an external NATS whose users are signed
+    proof = {"nats-creds": file} if file else {"nats-password": nats[f"{user}-password"]}
+    return (
+        api
+        | proof
+        | {
+            "nats-url": settings.nats_url,
+            "nats-user": user,
+            "s3-endpoint": settings.s3_endpoint,
+            "s3-secure": "true" if settings.s3_secure else "false",
+            "s3-region": settings.s3_region,
+            "s3-bucket": s3.get("bucket") or settings.s3_bucket,
+            "s3-access-key": s3.get(f"{user}-access-key") or s3["access-key"],
+            "s3-secret-key": s3.get(f"{user}-secret-key") or s3["secret-key"],
+        }
+    )
 
 
 def outside(settings: Settings) -> dict[str, str]:
-    """What stands in place of the addresses in `credentials` for clients outside of the cluster."""
+    """Addresses for clients outside of the cluster, in place of those in `credentials`."""
     found: dict[str, str] = {}
     if settings.nats_outside_url:
         found["outside-nats-url"] = settings.nats_outside_url
@@ -130,7 +134,7 @@ def outside(settings: Settings) -> dict[str, str]:
 def namespace_objects(
     settings: Settings, nats: Mapping[str, str], s3: Mapping[str, str]
 ) -> list[tuple[str, Object]]:
-    """What every namespace with a Session or Partition gets, each with the plural of its kind."""
+    """What every namespace with a Session or Partition gets for clients, each with the plural of its kind."""
     defaults = settings.task_defaults.model_dump(mode="json", by_alias=True, exclude_none=True)
     configuration = {
         "defaults": json.dumps(defaults, sort_keys=True),
@@ -140,20 +144,33 @@ def namespace_objects(
         "s3-endpoint": settings.s3_endpoint,
         "s3-secure": "true" if settings.s3_secure else "false",
         "s3-region": settings.s3_region,
-        "s3-bucket": settings.s3_bucket,
+        "s3-bucket": s3.get("bucket") or settings.s3_bucket,
         "operator-namespace": settings.namespace,
     }
-    account = _object("ServiceAccount", AGENT_SERVICE_ACCOUNT) | {"automountServiceAccountToken": False}
     return [
-        ("serviceaccounts", account),
-        ("secrets", _secret(AGENT_SECRET, credentials("agent", settings, nats, s3))),
         ("secrets", _secret(CLIENT_SECRET, credentials("client", settings, nats, s3) | outside(settings))),
         ("configmaps", _object("ConfigMap", SERVICE_CONFIGURATION) | {"data": configuration}),
     ]
 
 
+def agent_objects(
+    settings: Settings, nats: Mapping[str, str], s3: Mapping[str, str]
+) -> list[tuple[str, Object]]:
+    """What a namespace with a Partition also gets. The agents' password has the operator's power on NATS."""
+    account = _object("ServiceAccount", AGENT_SERVICE_ACCOUNT) | {"automountServiceAccountToken": False}
+    return [
+        ("serviceaccounts", account),
+        ("secrets", _secret(AGENT_SECRET, credentials("agent", settings, nats, s3))),
+    ]
+
+
 def _object(kind: str, name: str) -> Object:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": dict(_LABELS)}}
+
+
+def opaque(name: str, values: Mapping[str, str]) -> Object:
+    """A Secret with these values."""
+    return _secret(name, values)
 
 
 def _secret(name: str, values: Mapping[str, str]) -> Object:

@@ -1,4 +1,4 @@
-"""The Event that tells a condition. Pure."""
+"""Builds the Kubernetes Event of a condition. Pure."""
 
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -9,7 +9,9 @@ from armonik_sdk.api.kinds.meta import Resource
 
 _QUIET = frozenset({Reason.STARTING})
 _FAILURES = frozenset({Reason.FAILED, Reason.TIMED_OUT})
-_ALARMS = frozenset({ConditionType.QUEUE_FULL, ConditionType.CHILDREN_BLOCKED})
+_ALARMS = frozenset(
+    {ConditionType.QUEUE_FULL, ConditionType.CHILDREN_BLOCKED, ConditionType.CHILDREN_REFUSED}
+)
 
 
 class About(NamedTuple):
@@ -28,7 +30,7 @@ class About(NamedTuple):
 
 
 def is_bad(condition: Condition) -> bool:
-    """Whether somebody should look: something is missing or broken, or work failed."""
+    """Whether the condition is worth an Event: something is missing or broken, or work failed."""
     true = condition.status is ConditionStatus.TRUE
     match condition.type:
         case ConditionType.READY:
