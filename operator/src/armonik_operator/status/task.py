@@ -1,14 +1,14 @@
-"""The status of a Task, from its fold. Pure."""
+"""Computes the status of a Task from its fold. Pure."""
 
 import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
 
-from armonik_operator.fold import TaskFold
-from armonik_operator.reconcile.task import Refusal
-from armonik_operator.resources.child import parent_of
-from armonik_operator.waiting import Waiting
+from armonik_operator.journal.fold import TaskFold
+from armonik_operator.manifests.child_task import parent_of
+from armonik_operator.planning.task import Refusal, TaskView
+from armonik_operator.status.pending_reason import Waiting
 from armonik_sdk.api.const import (
     MAX_INTERVALS,
     ConditionType,
@@ -18,7 +18,6 @@ from armonik_sdk.api.const import (
 from armonik_sdk.api.kinds import (
     Condition,
     Task,
-    TaskOptions,
     TaskResult,
     TaskStatus,
     TaskTimes,
@@ -47,12 +46,12 @@ def intervals(fold: TaskFold) -> dict[str, str]:
     return {name: str(fold.outcomes.get(kind, Ranges())) for kind, name in _INTERVAL_FIELDS.items()}
 
 
-def spills(fold: TaskFold) -> bool:
+def intervals_too_long(fold: TaskFold) -> bool:
     """Whether the intervals are too long for the status, and belong into the object of `detailRef`."""
     return sum(len(text) for text in intervals(fold).values()) > MAX_INTERVALS
 
 
-def verdict(fold: TaskFold) -> tuple[TaskPhase, Reason]:
+def final_phase(fold: TaskFold) -> tuple[TaskPhase, Reason]:
     """How a finished Task ended: Failed wins over TimedOut over Cancelled."""
     for kind, phase, reason in _FINAL:
         if fold.outcomes.get(kind):
@@ -61,11 +60,11 @@ def verdict(fold: TaskFold) -> tuple[TaskPhase, Reason]:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a status says beside the fold."""
+class StatusInputs:
+    """What a status says in addition to the fold."""
 
     refusal: Refusal | None = None
-    """What has to be mended: condition Ready=False."""
+    """What the user has to fix: condition Ready=False."""
     blocked: str = ""
     """Why children cannot be created; the Task does not finish meanwhile."""
     full: str = ""
@@ -75,16 +74,22 @@ class Shown:
     """The Session is paused."""
     waiting: Waiting | None = None
     """Why elements do not run yet."""
+    refused: str = ""
+    """Why a child can never be created."""
+
+    def finished(self, view: TaskView) -> bool:
+        """Whether all elements have ended, and nothing is left to be brought about."""
+        return view.fold.finished(view.total) and not self.blocked
 
     @property
     def back_off(self) -> Waiting | None:
-        """Until when elements wait to be tried again, where that is why they do not run."""
+        """The pending reason, if it is a back-off."""
         return self.waiting if self.waiting is not None and self.waiting.reason is Reason.BACK_OFF else None
 
     def phase(self, fold: TaskFold, total: int) -> TaskPhase:
-        """The summary in one word."""
+        """The phase."""
         if fold.finished(total) and not self.blocked:
-            return verdict(fold)[0]
+            return final_phase(fold)[0]
         if self.cancelling:
             return TaskPhase.CANCELLING
         kinds = {run.kind for run in fold.open_runs}
@@ -103,23 +108,29 @@ _DATA = (Reason.DEPENDENCY_NOT_FOUND, Reason.DEPENDENCY_INVALID, Reason.DEPENDEN
 
 
 def task_status(
-    task: Task,
-    fold: TaskFold,
+    view: TaskView,
+    inputs: StatusInputs,
     *,
-    options: TaskOptions,
     session_uid: str,
     journal_epoch: int,
-    shown: Shown,
-    finished: bool,
     now: datetime,
     detail_ref: str = "",
 ) -> TaskStatus:
-    """What `status` shall say."""
-    total = task.spec.total
+    """Compute `status` of a Task.
+
+    Args:
+        view: the Task and what belongs to it.
+        inputs: what the status says beside the fold.
+        session_uid: UID of the Session; empty while the Task belongs to none.
+        journal_epoch: epoch of the journal that the fold is of.
+        now: time of new conditions.
+        detail_ref: key of the object with the intervals, where they are too long for the status.
+    """
+    task, fold, options, total = view.task, view.fold, view.options, view.total
     counts = fold.counts(total)
     status = TaskStatus(
         observed_generation=task.metadata.generation,
-        phase=shown.phase(fold, total),
+        phase=inputs.phase(fold, total),
         partition=options.partition or "",
         session_uid=session_uid,
         options=options,
@@ -129,7 +140,7 @@ def task_status(
         progress=counts.progress,
         failures=list(fold.failures.values()),
         detail_ref=detail_ref,
-        conditions=_conditions(task, fold, shown, finished, now),
+        conditions=_conditions(view, inputs, now),
     )
     if not detail_ref:
         status = status.model_copy(update=intervals(fold))
@@ -140,19 +151,24 @@ def task_status(
 
 
 def same(status: TaskStatus, old: TaskStatus | None) -> bool:
-    """Whether a write would change nothing but the words about the place in the queue."""
+    """Whether a write would change only messages that change by themselves, such as queue positions."""
     return old is not None and _body(status) == _body(old)
 
 
 def _body(status: TaskStatus) -> dict[str, object]:
     body = status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
-    said = [c.model_dump(mode="json", exclude={"message"} if _passes(c) else None) for c in status.conditions]
-    return body | {"conditions": said}
+    conditions = [
+        c.model_dump(mode="json", exclude={"message"} if _passes(c) else None) for c in status.conditions
+    ]
+    return body | {"conditions": conditions}
 
 
-def _passes(said: Condition) -> bool:
-    """Whether its words change by themselves; those about a back-off hold until its end."""
-    return said.type == ConditionType.WAITING and said.reason != Reason.BACK_OFF
+def _passes(condition: Condition) -> bool:
+    """Whether its message changes by itself. Those about a back-off or missing pods do not."""
+    return condition.type == ConditionType.WAITING and condition.reason not in (
+        Reason.BACK_OFF,
+        Reason.NO_PODS,
+    )
 
 
 _PASSING = (
@@ -163,7 +179,8 @@ _PASSING = (
 )
 
 
-def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: datetime) -> list[Condition]:
+def _conditions(view: TaskView, inputs: StatusInputs, now: datetime) -> list[Condition]:
+    task, fold, finished = view.task, view.fold, inputs.finished(view)
     conditions = [c for c in task.status.conditions if c.type not in _PASSING] if task.status else []
     old = {c.type: c for c in task.status.conditions} if task.status else {}
     generation = task.metadata.generation
@@ -172,16 +189,18 @@ def _conditions(task: Task, fold: TaskFold, shown: Shown, finished: bool, now: d
         new = condition(kind, value, reason, message, generation=generation, now=now)
         return set_condition([*conditions, *([old[kind]] if kind in old else [])], new)
 
-    if shown.refusal is not None and not finished:
-        conditions = put(ConditionType.READY, False, shown.refusal.reason, shown.refusal.message)
-    if shown.blocked:
-        conditions = put(ConditionType.CHILDREN_BLOCKED, True, Reason.QUOTA_EXCEEDED, shown.blocked)
-    if shown.full and not finished:
-        conditions = put(ConditionType.QUEUE_FULL, True, Reason.QUEUE_FULL, shown.full)
-    if shown.waiting is not None and shown.refusal is None and not finished:
-        conditions = put(ConditionType.WAITING, True, shown.waiting.reason, shown.waiting.message)
+    if inputs.refusal is not None and not finished:
+        conditions = put(ConditionType.READY, False, inputs.refusal.reason, inputs.refusal.message)
+    if inputs.blocked:
+        conditions = put(ConditionType.CHILDREN_BLOCKED, True, Reason.QUOTA_EXCEEDED, inputs.blocked)
+    if inputs.refused:
+        conditions = put(ConditionType.CHILDREN_REFUSED, True, Reason.SUB_TASK_INVALID, inputs.refused)
+    if inputs.full and not finished:
+        conditions = put(ConditionType.QUEUE_FULL, True, Reason.QUEUE_FULL, inputs.full)
+    if inputs.waiting is not None and inputs.refusal is None and not finished:
+        conditions = put(ConditionType.WAITING, True, inputs.waiting.reason, inputs.waiting.message)
     if finished:
-        reason = verdict(fold)[1]
+        reason = final_phase(fold)[1]
         first = next(iter(fold.failures.values()), None)
         message = f"element {first.index}: {first.message or first.reason}" if first else ""
         done = condition(

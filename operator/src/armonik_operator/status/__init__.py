@@ -1,0 +1,1 @@
+"""Statuses of objects: phase, conditions, why elements are pending; rate-limited writes."""
