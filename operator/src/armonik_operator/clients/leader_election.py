@@ -1,8 +1,8 @@
-"""One operator at a time: a Lease, taken before anything is written and renewed while it lives.
+"""Leader election with a Lease: acquired before anything is written, renewed while the process runs.
 
 Two operators for some seconds do no harm (the apiserver refuses a status that goes back), so losing the
 Lease simply ends the process; Kubernetes starts it again and it waits for its turn. An operator that ends
-by itself gives the Lease back, so that the next one needs not wait until it has run out.
+by itself gives the Lease back, so that the next one need not wait until it expires.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from armonik_operator.adapters.kube import LEASES, Kube
+from armonik_operator.clients.kube import LEASES, Kube
 from armonik_operator.errors import AlreadyExists, Conflicted, KubeError, KubeUnavailable, LeaseLost, NotFound
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def free(spec: dict[str, Any], holder: str, now: datetime) -> bool:
 
 
 async def acquire(kube: Kube, namespace: str, name: str, holder: str) -> None:
-    """Return once the Lease is ours."""
+    """Return once this process holds the Lease."""
     while True:
         try:
             await _take(kube, namespace, name, holder)
@@ -50,7 +50,7 @@ async def acquire(kube: Kube, namespace: str, name: str, holder: str) -> None:
 
 
 async def keep(kube: Kube, namespace: str, name: str, holder: str) -> None:
-    """Renew for ever.
+    """Renew until cancelled.
 
     Raises:
         LeaseLost: another holder has it, or it could not be renewed while it was valid.
@@ -59,16 +59,17 @@ async def keep(kube: Kube, namespace: str, name: str, holder: str) -> None:
     while True:
         await asyncio.sleep(RENEW)
         try:
-            await _take(kube, namespace, name, holder)
+            async with asyncio.timeout(RENEW):  # a renewal that is answered later than that comes too late
+                await _take(kube, namespace, name, holder)
             renewed = asyncio.get_running_loop().time()
-        except (AlreadyExists, Conflicted, KubeUnavailable) as error:
+        except (AlreadyExists, Conflicted, KubeUnavailable, TimeoutError) as error:
             if asyncio.get_running_loop().time() - renewed > DURATION:
                 raise LeaseLost(f"lease {namespace}/{name} could not be renewed: {error}") from error
             log.warning("lease %s/%s not renewed, trying again: %s", namespace, name, error)
 
 
 async def release(kube: Kube, namespace: str, name: str, holder: str) -> None:
-    """Give the Lease back if it is ours. Without success it runs out by itself."""
+    """Release the Lease if this process holds it. If that fails, the Lease expires."""
     try:
         async with asyncio.timeout(RELEASE):
             lease = await kube.get(LEASES, name, namespace)
@@ -76,7 +77,7 @@ async def release(kube: Kube, namespace: str, name: str, holder: str) -> None:
                 meta = {"resourceVersion": lease["metadata"]["resourceVersion"]}
                 await kube.patch(LEASES, name, {"metadata": meta, "spec": {"holderIdentity": ""}}, namespace)
     except (TimeoutError, KubeError, KubeUnavailable) as error:
-        log.warning("lease %s/%s not given back: %s", namespace, name, error)
+        log.warning("lease %s/%s not released: %s", namespace, name, error)
 
 
 async def _take(kube: Kube, namespace: str, name: str, holder: str) -> None:

@@ -1,1 +1,0 @@
-"""The only code of the operator that does I/O."""

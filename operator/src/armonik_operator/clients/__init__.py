@@ -1,0 +1,1 @@
+"""The apiserver, NATS and the object store: requests, Events, leader election, availability."""

@@ -1,0 +1,1 @@
+"""One reconciler for each kind: read the cache, plan, carry the plan out."""

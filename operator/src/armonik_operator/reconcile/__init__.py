@@ -1,1 +1,0 @@
-"""Decisions, pure: what is observed in, what shall be done out."""

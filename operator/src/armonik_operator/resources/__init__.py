@@ -1,1 +1,0 @@
-"""Pure builders of the Kubernetes objects and files that the operator maintains."""
