@@ -1,1 +1,1 @@
-"""Part of ArmoniK for Kubernetes."""
+"""The operator, one package for each step of a Task."""

@@ -10,23 +10,24 @@ from typing import Any, cast
 import kopf
 import uvloop
 
-from armonik_operator.controller import Controller
+from armonik_operator.app.lifecycle import Operator
 from armonik_operator.errors import InvalidSetting
-from armonik_operator.handlers import make_registry
 from armonik_operator.settings import Settings
-from armonik_sdk.garbage import collect_seldom
-from armonik_sdk.logs import configure_logs
+from armonik_operator.sources import watches
+from armonik_operator.sources.apiserver import Unremembered, make_registry
+from armonik_sdk.gc_tuning import tune
+from armonik_sdk.json_logs import configure_logs
 
 log = logging.getLogger(__name__)
 
 STUBBORN_SECONDS = 5.0
-"""After which what was cancelled and goes on is cancelled again; cleaning up takes less."""
+"""After which a cancelled asyncio task that still runs is cancelled again; cleaning up takes less."""
 
 
 async def serve(settings: Settings) -> int:
-    """Run until told to stop; the exit code is not 0 when the operator ended by itself."""
+    """Run until a signal asks it to stop; the exit code is not 0 when the operator ended by itself."""
     identity = os.environ.get("POD_NAME") or f"local-{os.getpid()}"
-    controller = Controller(settings, identity)
+    controller = Operator(settings, identity)
     asked, stop, ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def take_signals() -> None:
@@ -37,7 +38,9 @@ async def serve(settings: Settings) -> int:
             await ready.wait()
 
     taking = asyncio.create_task(take_signals())
-    work = asyncio.create_task(controller.run())
+    monitoring = asyncio.create_task(controller.health.monitor.run())
+    probes = await controller.health.serve(settings.health_port)
+    work = asyncio.create_task(_work(controller, everywhere=not settings.watch_namespaces))
     work.add_done_callback(lambda _: asked.set())
 
     async def end() -> int:
@@ -55,23 +58,46 @@ async def serve(settings: Settings) -> int:
 
     ending = asyncio.create_task(end())
     try:
-        await kopf.operator(
-            registry=make_registry(controller),
-            standalone=True,
-            identity=cast("Any", identity),  # else kopf looks the user up, and an arbitrary uid has no name
-            clusterwide=not settings.watch_namespaces,
-            namespaces=settings.watch_namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
-            ready_flag=ready,
-            stop_flag=stop,
-        )
+        await _first_of(controller.kinds_served, asked)
+        if not asked.is_set():
+            await kopf.operator(
+                registry=make_registry(controller.on_event, everywhere=not settings.watch_namespaces),
+                memories=Unremembered(),
+                standalone=True,
+                # Else kopf looks the user up, and an arbitrary uid has no name.
+                identity=cast("Any", identity),
+                clusterwide=not settings.watch_namespaces,
+                namespaces=settings.watch_namespaces,
+                ready_flag=ready,
+                stop_flag=stop,
+            )
     except TimeoutError:
         # On Python 3.11 kopf's queues may time out in the moment in which they are cancelled.
         log.warning("kopf ended with a time-out", exc_info=True)
     finally:
         taking.cancel()
         asked.set()
-    return await ending
+    code = await ending
+    monitoring.cancel()
+    await probes.cleanup()
+    return code
+
+
+async def _work(controller: Operator, *, everywhere: bool) -> None:
+    """Work until cancelled, or until a watch of kopf has ended."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(controller.run())
+        await controller.kinds_served.wait()
+        if everywhere:  # else watches end with their namespaces
+            group.create_task(watches.guard())
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def _cancel(work: asyncio.Task[None]) -> None:
@@ -80,7 +106,7 @@ async def _cancel(work: asyncio.Task[None]) -> None:
     while not (await asyncio.wait({work}, timeout=STUBBORN_SECONDS))[0]:
         for task in asyncio.all_tasks():
             if task.cancelling():
-                log.warning("cancelling again what goes on: %s", task.get_coro())
+                log.warning("cancelling again, it still runs: %s", task.get_coro())
                 task.cancel()
 
 
@@ -92,10 +118,10 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logs(settings.log_level)
-    # kopf tells of every event at INFO, its web server of every probe.
+    # kopf logs every event at INFO, its web server every probe.
     for name in ("kopf", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    collect_seldom()
+    tune()
     return uvloop.run(serve(settings))  # a third less CPU time for each message than asyncio's own loop
 
 

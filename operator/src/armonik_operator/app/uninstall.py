@@ -1,4 +1,4 @@
-"""`python -m armonik_operator.cleanup --stage …`: what `helm uninstall` cannot do by itself.
+"""`python -m armonik_operator.app.uninstall --stage …`: what `helm uninstall` cannot do by itself.
 
 Before the release goes: the operator is stopped, else it would put its finalizers back; then Sessions lose
 the finalizer, so that a namespace can always be deleted, and worker pods go, since nothing would feed them.
@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from armonik_operator.adapters.kube import (
+from armonik_operator.clients.kube import (
     CONFIG_MAPS,
     CRDS,
     DEPLOYMENTS,
@@ -30,12 +30,14 @@ from armonik_sdk.api.const import (
     AGENT_SECRET,
     AGENT_SERVICE_ACCOUNT,
     API_GROUP,
+    CA_SECRET,
     CLIENT_SECRET,
     PARTITION_LABEL,
     SERVICE_CONFIGURATION,
     SESSION_FINALIZER,
+    TLS_SECRETS,
 )
-from armonik_sdk.logs import configure_logs
+from armonik_sdk.json_logs import configure_logs
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,8 @@ async def _purge(kube: Kube, namespace: str, used: set[str], environ: Mapping[st
         await kube.delete(SECRETS, AGENT_SECRET, space)
         await kube.delete(SECRETS, CLIENT_SECRET, space)
         await kube.delete(CONFIG_MAPS, SERVICE_CONFIGURATION, space)
-    for name in (environ.get("ARMONIK_NATS_SECRET"), environ.get("ARMONIK_S3_SECRET")):
+    servers = (environ.get("ARMONIK_NATS_SECRET"), environ.get("ARMONIK_S3_SECRET"))
+    for name in (*servers, CA_SECRET, *TLS_SECRETS.values()):
         if name:
             await kube.delete(SECRETS, name, namespace)
 
