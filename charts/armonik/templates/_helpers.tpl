@@ -51,7 +51,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* What every pod of the chart may be told about its place: (dict "root" $ "at" .Values.nats). */}}
+{{/* Scheduling fields of every pod of the chart: (dict "root" $ "at" .Values.nats). */}}
 {{- define "armonik.placement" -}}
 {{- with .root.Values.global.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
@@ -71,11 +71,36 @@ priorityClassName: {{ . }}
 {{- end }}
 
 {{- define "armonik.natsUrl" -}}
-{{- if .Values.nats.external.url }}{{ .Values.nats.external.url }}{{ else }}nats://{{ include "armonik.name" . }}-nats.{{ .Release.Namespace }}.svc:4222{{ end -}}
+{{- if .Values.nats.external.url }}{{ .Values.nats.external.url }}{{ else }}{{ ternary "tls" "nats" (eq (include "armonik.natsTls" .) "true") }}://{{ include "armonik.name" . }}-nats.{{ .Release.Namespace }}.svc:4222{{ end -}}
 {{- end }}
 
 {{- define "armonik.natsSecret" -}}
 {{- if .Values.nats.external.url }}{{ .Values.nats.external.existingSecret }}{{ else }}armonik-nats{{ end -}}
+{{- end }}
+
+{{/* Whether each namespace has accounts of its own on NATS: as is said, else on the chart's own server. */}}
+{{- define "armonik.natsAccounts" -}}
+{{- $enabled := .Values.nats.accounts.enabled -}}
+{{- ternary (empty .Values.nats.external.url) $enabled (kindIs "invalid" $enabled) -}}
+{{- end }}
+
+{{/*
+Refuses to change between users that namespaces share and accounts: streams are not moved, so all unfinished work would be
+lost. Sees nothing in `helm template`; there the operator refuses the Secret of the other way, and changes nothing.
+*/}}
+{{- define "armonik.checkAccounts" -}}
+{{- if not .Values.nats.external.url }}
+{{- with (lookup "v1" "Secret" .Release.Namespace "armonik-nats").data }}
+{{- $accounts := eq (include "armonik.natsAccounts" $) "true" }}
+{{- $had := hasKey . "accounts-seed" }}
+{{- if and (ne $accounts $had) (or $had (hasKey . "operator-password")) }}
+{{- $words := dict "true" "have accounts of their own on" "false" "share the users of" }}
+{{- $name := printf "%s-nats" (include "armonik.name" $) }}
+{{- $remedy := printf "kubectl -n %s delete statefulset/%s secret/armonik-nats pvc/data-%s-0" $.Release.Namespace $name $name }}
+{{- fail (printf "the namespaces of this installation %s NATS, and its streams are not moved: keep it so with nats.accounts.enabled=%t; or let all Sessions end, read their results and delete them, then run `%s` and upgrade again (docs/install.md, Change between shared users and accounts)" (index $words (toString $had)) $had $remedy) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "armonik.s3Endpoint" -}}
@@ -83,7 +108,107 @@ priorityClassName: {{ . }}
 {{- end }}
 
 {{- define "armonik.s3Secure" -}}
-{{- if .Values.objectStore.external.endpoint }}{{ .Values.objectStore.external.secure }}{{ else }}false{{ end -}}
+{{- if .Values.objectStore.external.endpoint }}{{ .Values.objectStore.external.secure }}{{ else }}{{ eq (include "armonik.s3Tls" .) "true" }}{{ end -}}
+{{- end }}
+
+{{- define "armonik.s3Provisioner" -}}
+{{- if .Values.objectStore.external.endpoint }}{{ .Values.objectStore.external.provisioner }}{{ else }}{{ .Values.objectStore.server }}{{ end -}}
+{{- end }}
+
+{{/* Whether no namespace reaches the data of another one: `true` or nothing. */}}
+{{- define "armonik.apart" -}}
+{{- $one := eq (len .Values.watchNamespaces) 1 }}
+{{- $own := and (eq (include "armonik.natsAccounts" .) "true") (ne (include "armonik.s3Provisioner" .) "static") }}
+{{- if or $one $own }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the chart's NATS speaks TLS: `true` or nothing. Unset, it does where it is opened to the network so. */}}
+{{- define "armonik.natsTls" -}}
+{{- $opened := and .Values.nats.outside.service.type (hasPrefix "tls://" .Values.nats.outside.url) }}
+{{- if and (not .Values.nats.external.url) (ternary $opened .Values.tls.enabled (kindIs "invalid" .Values.tls.enabled)) }}true{{ end -}}
+{{- end }}
+
+{{/* The same of the chart's object store. */}}
+{{- define "armonik.s3Tls" -}}
+{{- $outside := .Values.objectStore.outside }}
+{{- $opened := and $outside.service.type $outside.endpoint $outside.secure }}
+{{- if and (not .Values.objectStore.external.endpoint) (ternary $opened .Values.tls.enabled (kindIs "invalid" .Values.tls.enabled)) }}true{{ end -}}
+{{- end }}
+
+{{/* The chart's servers that speak TLS, joined by commas. */}}
+{{- define "armonik.tlsServers" -}}
+{{- $servers := list }}
+{{- if include "armonik.natsTls" . }}{{ $servers = append $servers "nats" }}{{ end }}
+{{- if include "armonik.s3Tls" . }}{{ $servers = append $servers "s3" }}{{ end }}
+{{- join "," $servers -}}
+{{- end }}
+
+{{/* What a server's certificate is for, joined by commas: (dict "root" $ "component" "nats" "outside" "tls://host:4222").
+By 127.0.0.1 clients come over a forwarded port. */}}
+{{- define "armonik.tlsNames" -}}
+{{- $service := printf "%s-%s" (include "armonik.name" .root) .component }}
+{{- $inside := printf "%s.%s" $service .root.Release.Namespace }}
+{{- $host := regexReplaceAll ":[0-9]+$" (regexReplaceAll "^[a-z]+://" .outside "") "" | trimAll "[]" }}
+{{- concat (list $service $inside (printf "%s.svc" $inside) "localhost" "127.0.0.1" $host) .root.Values.tls.names | compact | uniq | join "," -}}
+{{- end }}
+
+{{/*
+Starts a server and sends it SIGHUP when its certificate changes, which both NATS and versitygw then read again without
+closing a connection. As process 1 a shell hands SIGTERM on. (list "nats-server" "--config" …) are its arguments.
+*/}}
+{{- define "armonik.reloading" -}}
+- sh
+- -c
+- |
+  "$@" &
+  server=$!
+  trap 'kill -TERM "$server"' TERM INT
+  (
+    seen=$(cksum /etc/tls/tls.crt /etc/tls/tls.key)
+    while sleep 10; do
+      now=$(cksum /etc/tls/tls.crt /etc/tls/tls.key)
+      if [ "$now" != "$seen" ]; then seen=$now; kill -HUP "$server"; fi
+    done
+  ) &
+  watcher=$!
+  wait "$server"
+  code=$?
+  while kill -0 "$server" 2>/dev/null; do wait "$server"; code=$?; done
+  kill "$watcher"
+  exit "$code"
+- server
+{{- range . }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Volume and mount of a server's certificate: (dict "component" "nats"). */}}
+{{- define "armonik.tlsVolume" -}}
+# Made by the operator, or by cert-manager. Until it exists the pod waits in ContainerCreating.
+- name: tls
+  secret:
+    secretName: armonik-{{ .component }}-tls
+    defaultMode: 0440
+{{- end }}
+{{- define "armonik.tlsMount" -}}
+- {name: tls, mountPath: /etc/tls, readOnly: true}
+{{- end }}
+
+{{/*
+Refuses to put another object store in place of the one that has the objects. Sees nothing in `helm template`; there the
+operator refuses the Secret of SeaweedFS.
+*/}}
+{{- define "armonik.checkStore" -}}
+{{- $name := printf "%s-s3" (include "armonik.name" .) }}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace $name }}
+{{- $before := get (.metadata.annotations | default dict) "armonik.io/object-store" | default "SeaweedFS" }}
+{{- $wanted := ternary "an external one" $.Values.objectStore.server (not (empty $.Values.objectStore.external.endpoint)) }}
+{{- if ne $before $wanted }}
+{{- $remedy := printf "kubectl -n %s delete statefulset %s" $.Release.Namespace $name }}
+{{- if eq $before "SeaweedFS" }}{{ $remedy = printf "%s && kubectl -n %s delete secret armonik-s3" $remedy $.Release.Namespace }}{{ end }}
+{{- fail (printf "the objects of this release are in %s, which %s does not have: let all Sessions end, read their results and delete them, then run `%s` and upgrade again (docs/install.md, Upgrades)" $before $wanted $remedy) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "armonik.s3Secret" -}}

@@ -94,7 +94,7 @@ spec:
         - name: cleanup
           image: {{ include "armonik.image" (dict "root" $root "image" $root.Values.operator.image) | quote }}
           imagePullPolicy: {{ $root.Values.operator.image.pullPolicy }}
-          command: [python, -m, armonik_operator.cleanup, --stage, {{ .stage }}]
+          command: [python, -m, armonik_operator.app.uninstall, --stage, {{ .stage }}]
           env:
             - {name: ARMONIK_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
             - {name: ARMONIK_RELEASE, value: {{ $root.Release.Name | quote }}}

@@ -9,7 +9,7 @@ server-side apply is judged with its name; that is how service accounts, secrets
 {{- define "armonik.servedRules" -}}
 - apiGroups: [armonik.io]
   resources: [sessions]
-  verbs: [list, watch, patch, delete]   # patch: its finalizer; delete: TTL
+  verbs: [get, list, watch, patch, delete]   # get, patch: its finalizer; delete: TTL
 - apiGroups: [armonik.io]
   resources: [partitions]
   verbs: [list, watch]
@@ -43,5 +43,5 @@ server-side apply is judged with its name; that is how service accounts, secrets
   verbs: [get]   # their bound of elements
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]   # its own; and why pods of Partitions do not start
 {{- end }}
