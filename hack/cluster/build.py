@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from .buildah import Buildah
 from .prerequisites import IMAGE_PACKAGES, NODE_PACKAGES, ensure_go, ensure_packages
+from .progress import BOARD, Announced, Compiled, Downloaded, Stale
 from .settings import COREDNS_IMAGE, KUBERNETES_VERSION, PAUSE_IMAGE, PYTHON_BASE_IMAGE, SOURCES, Cache
-from .shell import locked, run, say
+from .shell import locked, run, run_logged, say
 
 APPLETS = (
     "etcd",
@@ -34,7 +36,13 @@ GO_PROGRAMS = {
     "coredns": (".", ""),
     "pause": (".", ""),
     "helm": ("helm.sh/helm/v3/cmd/helm", ""),
+    "versitygw": ("github.com/versity/versitygw/cmd/versitygw", ""),
+    "minio": ("github.com/minio/minio", ""),
 }
+NODE_PROGRAMS = ("localkube", "coredns", "pause", "helm")
+"""What the local cluster needs."""
+STORES = ("versitygw", "minio")
+"""Object stores: for images, and for tests and benchmarks on loopback."""
 # The image keeps no word of the machine it was made on, and nothing a program never reads.
 _BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 _BASE_EXCLUDES = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
@@ -51,17 +59,29 @@ def build_cluster(cache: Cache) -> None:
     with locked(cache.root / "build.lock"), ThreadPoolExecutor() as pool:
         # The base image is all network and disk, compiling is all processor: side by side.
         base = pool.submit(build_python_base, cache)
-        programs = [name for name in GO_PROGRAMS if not _go_program_is_fresh(cache, name)]
+        programs = [name for name in NODE_PROGRAMS if not is_built(cache, name)]
         if programs:
-            ensure_go()
+            ensure_go("to build the local control plane")
         for name in programs[1:]:  # a failure here shows again, with its reason, in the build itself
             pool.submit(_fetch_go_modules, cache, name)
         for name in programs:
             _build_go_program(cache, name)
-        for applet in APPLETS:
-            _link(cache.bin / applet, "localkube")
+        _link_applets(cache)
         _build_node_images(cache)
         base.result()
+
+
+def build_apiserver(cache: Cache) -> None:
+    """Build what the integration tests start, a kube-apiserver with etcd, where the cluster is not ours.
+
+    Raises:
+        ClusterError: Go is missing, or the build failed.
+    """
+    with locked(cache.root / "build.lock"):
+        if not is_built(cache, "localkube"):
+            ensure_go("to build the kube-apiserver and etcd of the integration tests")
+            _build_go_program(cache, "localkube")
+        _link_applets(cache)
 
 
 def build_helm(cache: Cache) -> None:
@@ -71,9 +91,37 @@ def build_helm(cache: Cache) -> None:
         ClusterError: Go is missing, or the build failed.
     """
     with locked(cache.root / "build.lock"):
-        if not _go_program_is_fresh(cache, "helm"):
-            ensure_go()
+        if not is_built(cache, "helm"):
+            ensure_go("to build Helm, unless you install it (https://helm.sh/docs/intro/install)")
             _build_go_program(cache, "helm")
+
+
+def build_stores(cache: Cache, names: tuple[str, ...] = STORES) -> None:
+    """Build object stores for this machine.
+
+    Raises:
+        ClusterError: Go is missing, or the build failed.
+    """
+    with locked(cache.root / "build.lock"):
+        for name in names:
+            if not is_built(cache, name):
+                ensure_go(f"to build the object store {name}")
+                _build_go_program(cache, name)
+
+
+def build_for_image(cache: Cache, name: str) -> Path:
+    """Build a program for containers, which have Linux and this machine's processor; the folder it is in.
+
+    Raises:
+        ClusterError: Go is missing, or the build failed.
+    """
+    if sys.platform == "linux":
+        build_stores(cache, (name,))
+        return cache.bin
+    with locked(cache.root / "build.lock"):
+        ensure_go(f"to build the object store {name}")
+        _build_go_program(cache, name, "linux")
+    return cache.bin / "linux"
 
 
 def build_python_base(cache: Cache) -> None:
@@ -84,23 +132,26 @@ def build_python_base(cache: Cache) -> None:
     def build() -> None:
         archive = cache.images / "python-base.tar"
         archive.unlink(missing_ok=True)
-        run(
-            "mmdebstrap",
-            "--variant=minbase",
-            f"--include={_BASE_PACKAGES}",
+        command = [
+            *("mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _BASE_EXCLUDES),
             f'--customize-hook=cd "$1" && rm -rf {_BASE_FORGET}',
-            "bookworm",
-            archive,
-            timeout=900,
-            log=cache.logs / "python-base.log",
-        )
+            *("bookworm", str(archive)),
+        ]
+        with BOARD.job("the Python base image", Announced()) as job:
+            run_logged(*command, timeout=900, log=cache.logs / "python-base.log", follow=job.read)
         buildah.from_scratch(PYTHON_BASE_IMAGE, {archive: "/"}, ["--cmd", "python3"])
         archive.unlink()
 
     if not buildah.image_id(PYTHON_BASE_IMAGE):
         _stamp(cache, "python-base").unlink(missing_ok=True)
     _once(cache, "python-base", recipe, "the Python base image", build)
+
+
+def is_built(cache: Cache, name: str) -> bool:
+    """Whether a Go program is in the cache and made from these sources."""
+    stamp = _stamp(cache, f"go-{name}")
+    return (cache.bin / name).exists() and stamp.exists() and stamp.read_text() == _go_recipe(name)
 
 
 def _build_node_images(cache: Cache) -> None:
@@ -121,22 +172,33 @@ def _build_node_images(cache: Cache) -> None:
         _once(cache, f"image-{name}", _go_recipe(name), f"the image of {name}", build(name, image))
 
 
-def _build_go_program(cache: Cache, name: str) -> None:
+def _build_go_program(cache: Cache, name: str, system: str = "") -> None:
+    """`system`: for which operating system, where it is not this machine's; then in a folder of that name."""
     package, linked = GO_PROGRAMS[name]
+    folder = cache.bin / system
+    options = ("-trimpath", "-ldflags", f"-s -w {linked}".strip())
+
+    def go(*words: str | Path, follow: Callable[[str], None]) -> None:
+        run_logged(
+            *("go", *words),
+            log=cache.logs / f"{name}.log",
+            timeout=3600,
+            cwd=SOURCES / "go" / name,
+            env=cache.go_environment | ({"GOOS": system} if system else {}),
+            follow=follow,
+        )
 
     def build() -> None:
-        fresh = cache.bin / f".{name}.new"
-        cache.bin.mkdir(parents=True, exist_ok=True)
-        run(
-            *("go", "build", "-trimpath", "-ldflags", f"-s -w {linked}".strip(), "-o", fresh, package),
-            cwd=SOURCES / "go" / name,
-            env=cache.go_environment,
-            timeout=3600,
-            log=cache.logs / f"{name}.log",
-        )
-        fresh.rename(cache.bin / name)  # a program that runs is replaced, not written to
+        fresh = folder / f".{name}.new"
+        folder.mkdir(parents=True, exist_ok=True)
+        with BOARD.job(name, Downloaded()) as job:
+            stale = Stale(job)
+            go("list", "-deps", "-f", Stale.TEMPLATE, *options, package, follow=stale.read)
+            job.reader = Compiled(stale.count)
+            go("build", "-v", *options, "-o", fresh, package, follow=job.read)
+        fresh.rename(folder / name)  # a program that runs is replaced, not written to
 
-    _once(cache, f"go-{name}", _go_recipe(name), name, build)
+    _once(cache, f"go-{system}-{name}" if system else f"go-{name}", _go_recipe(name), name, build)
 
 
 def _fetch_go_modules(cache: Cache, name: str) -> None:
@@ -145,16 +207,16 @@ def _fetch_go_modules(cache: Cache, name: str) -> None:
     run("go", "list", "-deps", package, cwd=SOURCES / "go" / name, env=cache.go_environment, timeout=1800)
 
 
+def _link_applets(cache: Cache) -> None:
+    for applet in APPLETS:
+        _link(cache.bin / applet, "localkube")
+
+
 def _go_recipe(name: str) -> str:
     digest = hashlib.sha256(repr(GO_PROGRAMS[name]).encode())
     for source in sorted((SOURCES / "go" / name).iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()
-
-
-def _go_program_is_fresh(cache: Cache, name: str) -> bool:
-    stamp = _stamp(cache, f"go-{name}")
-    return (cache.bin / name).exists() and stamp.exists() and stamp.read_text() == _go_recipe(name)
 
 
 def _once(cache: Cache, key: str, recipe: str, what: str, build: Callable[[], None]) -> None:

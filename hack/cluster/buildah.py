@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from .settings import Cache
-from .shell import run
+from .shell import run, run_logged
 
 
 class Buildah:
@@ -16,16 +17,30 @@ class Buildah:
         self._store = cache.images / "store"
         self._store.mkdir(parents=True, exist_ok=True)
 
-    def call(self, *words: str | Path, timeout: float = 300, log: Path | None = None) -> str:
+    def call(self, *words: str | Path, timeout: float = 300) -> str:
         """Run buildah on our store.
 
         Raises:
             ClusterError: it failed; carries the end of its output.
         """
+        return run(*self._command, *words, timeout=timeout).strip()
+
+    def call_logged(
+        self, *words: str | Path, timeout: float, log: Path, follow: Callable[[str], None]
+    ) -> None:
+        """Run buildah on our store for long: its output goes to a file, and line by line to `follow`.
+
+        Raises:
+            ClusterError: it failed; carries the end of its output.
+        """
+        run_logged(*self._command, *words, timeout=timeout, log=log, follow=follow)
+
+    @property
+    def _command(self) -> list[str]:
         where = ["--root", str(self._store), "--runroot", "/run/armonik-buildah"]
         # Without this option the store stays mounted after the program has ended.
         options = ["--storage-driver", "overlay", "--storage-opt", "overlay.skip_mount_home=true"]
-        return run("buildah", *where, *options, *words, timeout=timeout, log=log).strip()
+        return ["buildah", *where, *options]
 
     def image_id(self, name: str) -> str:
         """The id of an image of the store, empty when there is none of that name."""

@@ -92,7 +92,7 @@ def _unmount_below(*folders: Path) -> None:
 
 def _mounts_below(*folders: Path) -> list[str]:
     targets = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    targets = [target.encode().decode("unicode_escape") for target in targets]  # blanks stand there as \\040
+    targets = [target.encode().decode("unicode_escape") for target in targets]  # a blank is \\040 there
     return [target for target in targets if any(Path(target).is_relative_to(folder) for folder in folders)]
 
 

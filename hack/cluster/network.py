@@ -36,7 +36,7 @@ def remove_network(instance: Instance) -> None:
         run("umount", "--lazy", instance.netns)
     instance.netns.unlink(missing_ok=True)
     for cidr in _addresses(instance):
-        # Absent when the cluster never stood, or was brought down already.
+        # Absent when the cluster was never up, or was brought down already.
         succeeds("ip", "route", "delete", "unreachable", cidr, "metric", _LAST_METRIC)
 
 

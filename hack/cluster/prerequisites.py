@@ -25,11 +25,6 @@ NODE_PACKAGES = {
 }
 IMAGE_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "ca-certificates": "/etc/ssl/certs"}
 
-INSTALL_SOMETHING = (
-    "no cluster to use: install Docker (then `kind` serves the cluster), or run as root on Debian 12 "
-    "(then a control plane is built locally), or name an existing cluster with KUBECONTEXT=<context>"
-)
-
 
 def is_debian() -> bool:
     """Whether apt-get installs software on this machine."""
@@ -42,17 +37,25 @@ def can_run_locally() -> bool:
     return os.geteuid() == 0 and is_debian()
 
 
+def nothing_to_use(docker: str) -> str:
+    """The error where there is no cluster at all; `docker` says what keeps us from using Docker."""
+    return (
+        f"no cluster to use: {docker}; or run as root on Debian 12 (then a control plane is built locally), "
+        "or name an existing cluster with KUBECONTEXT=<context>"
+    )
+
+
 def ensure_packages(packages: dict[str, str]) -> None:
     """Install the Debian packages that are missing.
 
     Raises:
         ClusterError: not root on Debian, or apt-get failed.
     """
-    missing = [package for package, evidence in packages.items() if not _present(evidence)]
+    missing = [package for package, evidence in packages.items() if not is_present(evidence)]
     if not missing:
         return
     if not can_run_locally():
-        raise ClusterError(INSTALL_SOMETHING)
+        raise ClusterError(f"install {' '.join(missing)} (only as root on Debian this is done for you)")
     say(f"installing from Debian: {' '.join(missing)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-q", timeout=300, env=quiet)
@@ -60,21 +63,25 @@ def ensure_packages(packages: dict[str, str]) -> None:
         run("apt-get", "install", "-qy", "--no-install-recommends", *missing, timeout=900, env=quiet)
 
 
-def ensure_go() -> None:
+def ensure_go(purpose: str) -> None:
     """Check that Go is there and young enough to fetch the exact toolchain it is asked for.
+
+    Args:
+        purpose: of Go, for the error: "to build …".
 
     Raises:
         ClusterError: it is not.
     """
-    mend = "install Go 1.21 or newer (https://go.dev/dl): the local control plane is built from source"
     if shutil.which("go") is None:
-        raise ClusterError(mend)
-    version = re.search(r"go1\.(\d+)", run("go", "version"))
+        raise ClusterError(f"Go is not installed: install 1.21 or newer (https://go.dev/dl) {purpose}")
+    said = run("go", "version").strip()
+    version = re.search(r"go1\.(\d+)", said)
     if version is None or int(version.group(1)) < 21:
-        raise ClusterError(mend)
+        raise ClusterError(f"Go is too old ({said}): install 1.21 or newer (https://go.dev/dl) {purpose}")
 
 
-def _present(evidence: str) -> bool:
+def is_present(evidence: str) -> bool:
+    """Whether a program, or a file with an absolute path, is on this machine."""
     if evidence.startswith("/"):
         return Path(evidence).exists()
     return shutil.which(evidence, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None

@@ -24,7 +24,7 @@ _GRACE = 10.0  # seconds between asking a program to stop and making it
 
 @dataclass(frozen=True)
 class Started:
-    """A program we started and what tells it from any other with its id."""
+    """A program we started, and what distinguishes it from a later one with its id."""
 
     pid: int
     began: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,10 @@ PAUSE_IMAGE = "localhost/armonik-cluster-pause:1"
 COREDNS_IMAGE = "localhost/armonik-cluster-coredns:1"
 PYTHON_BASE_IMAGE = "localhost/armonik-python-base:bookworm"
 
-# Local clusters that can stand side by side. 198.18.0.0/15 is set aside for benchmarks (RFC 2544): no
+# Local clusters that can exist side by side. 198.18.0.0/15 is set aside for benchmarks (RFC 2544): no
 # network a developer's machine is connected to uses it, so our routes never hide something real.
 INSTANCES = {"local": 0, "ci": 1, "probe": 2}
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,26 @@ class Instance:
         """The instance named by `ARMONIK_CLUSTER` (default `local`).
 
         Raises:
-            ClusterError: no such instance.
+            ClusterError: that can be no name of a cluster.
         """
         name = os.environ.get("ARMONIK_CLUSTER") or "local"
-        if name not in INSTANCES:
-            raise ClusterError(f"ARMONIK_CLUSTER is {name!r}, must be one of {', '.join(INSTANCES)}")
+        if _NAME.fullmatch(name) is None:
+            wanted = "must be at most 30 lower-case letters, digits and hyphens"
+            raise ClusterError(f"ARMONIK_CLUSTER is {name!r}, {wanted}")
         return cls(name, cache)
+
+    def check_local(self) -> None:
+        """See that it can be a local control plane: addresses are set aside for a few of them.
+
+        Raises:
+            ClusterError: none are for this name.
+        """
+        if self.name not in INSTANCES:
+            names = ", ".join(INSTANCES)
+            raise ClusterError(
+                f"ARMONIK_CLUSTER is {self.name!r}, must be one of {names} for a local control plane "
+                "(with kind it may be any name)"
+            )
 
     @property
     def index(self) -> int:

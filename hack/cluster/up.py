@@ -13,20 +13,20 @@ from pathlib import Path
 from . import configs
 from .build import build_cluster
 from .cgroups import ensure_cgroup
-from .choose import kubectl
 from .down import take_down
 from .network import ensure_network
 from .pki import NODE_NAME, ensure_pki
 from .processes import boot_id, ensure_running, is_running, kill_all, log_file, strays
 from .settings import SOURCES, Instance
 from .shell import ClusterError, locked, run, say, succeeds, wait_until
+from .tools import kubectl
 
 
 def bring_up(instance: Instance) -> None:
-    """Make the local cluster stand and wait until it is of use.
+    """Bring the local cluster up and wait until it is usable.
 
-    Whatever of it is there already is kept, also over a restart of the machine; when it does not come up
-    on what it finds, the state is given up and it starts afresh, once.
+    Whatever of it exists already is kept, also over a restart of the machine; when it does not come up
+    on what it finds, the state is deleted and it starts from nothing, once.
 
     Raises:
         ClusterError: it does not come up; the message names the log to read.
@@ -40,7 +40,7 @@ def bring_up(instance: Instance) -> None:
         except ClusterError as error:
             if not existed:
                 raise
-            say(f"the cluster does not come up on the state it left ({error}); starting afresh")
+            say(f"the cluster does not come up on the state it left ({error}); starting from nothing")
             take_down(instance)
             _start(instance)
         took = time.monotonic() - start
