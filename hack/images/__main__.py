@@ -13,24 +13,27 @@ import sys
 import time
 
 from hack.cluster import choose
+from hack.cluster.build import build_for_image
 from hack.cluster.settings import Cache, Instance
 from hack.cluster.shell import ClusterError, locked, say
 
 from .catalogue import IMAGES, Image, check_pins
-from .engines import BuildahEngine, DockerEngine, Engine
+from .engines import Engine, choose_engine
 
-# Image → the Helm value that holds its tag.
-_HELM_VALUES = {
+HELM_VALUES = {
     "operator": "operator.image.tag",
     "agent": "agent.image.tag",
     "nats": "nats.image.tag",
-    "s3": "objectStore.image.tag",
+    "versitygw": "objectStore.versitygw.image.tag",
+    "minio": "objectStore.minio.image.tag",
     "worker-hello": "defaultPartition.worker.image.tag",
+    "worker-python": "functions.image.tag",
 }
+"""Images that the chart needs, and the value that holds the tag of each."""
 
 
 def main() -> int:
-    """Do what the command line says; 1 when the user must mend something first."""
+    """Do what the command line says; 1 when the user must fix something first."""
     parser = argparse.ArgumentParser(prog="python3 -m hack.images", description=__doc__)
     parser.add_argument("action", choices=("build", "load", "helm-values", "check"))
     parser.add_argument("names", nargs="*", metavar="IMAGE", help=", ".join(image.name for image in IMAGES))
@@ -38,7 +41,7 @@ def main() -> int:
     unknown = set(arguments.names) - {image.name for image in IMAGES}
     if unknown:
         parser.error(f"no such image: {', '.join(sorted(unknown))}")
-    chosen = [image for image in IMAGES if not arguments.names or image.name in arguments.names]
+    chosen = [i for i in IMAGES if (i.name in arguments.names if arguments.names else not i.on_demand)]
     try:
         return _act(arguments.action, chosen)
     except ClusterError as error:
@@ -53,61 +56,69 @@ def _act(action: str, images: list[Image]) -> int:
         return 0
     instance = Instance.from_environ(cache)
     driver = choose.choose_driver()
-    engine: Engine = (
-        BuildahEngine(cache) if driver == "local" or not choose.docker_answers() else DockerEngine()
-    )
+    if driver == "local":
+        instance.check_local()
+    engine = choose_engine(driver, cache)
     if action == "helm-values":
         print(_helm_values(engine))
         return 0
     with locked(cache.images / "lock"):
-        for image in images:
-            if image.missing():
-                continue
-            tag = image.tag(engine.base)
-            _build(engine, image, tag, cache)
-            if action == "load":
-                _hand_over(engine, image, tag, driver, instance)
+        made = {image: image.tag(engine.base) for image in images if not image.missing()}
+        for image in made:
+            build(engine, image, cache)
+        if action == "load":
+            _hand_over(engine, made, driver, instance)
     missing = [f"{image.name} (no {image.missing()})" for image in images if image.missing()]
     if missing:
         raise ClusterError(f"cannot be built: {', '.join(missing)}")
     return 0
 
 
-def _build(engine: Engine, image: Image, tag: str, cache: Cache) -> None:
-    name = f"localhost/{image.repository}:{tag}"
+def build(engine: Engine, image: Image, cache: Cache) -> str:
+    """Build an image unless the engine has it; its complete name.
+
+    Raises:
+        ClusterError: it cannot be built; carries the end of the build's output.
+    """
+    name = f"localhost/{image.repository}:{image.tag(engine.base)}"
     if engine.has(name):
-        return
+        return name
     say(f"building {name}")
     start = time.monotonic()
-    engine.build(name, image.dockerfile, image.arguments, cache.logs / f"image-{image.name}.log")
+    programs = build_for_image(cache, image.program) if image.program else None
+    engine.build(name, image.dockerfile, image.arguments, cache.logs / f"image-{image.name}.log", programs)
     engine.tag(name, f"localhost/{image.repository}:dev")
     say(f"built {name} in {time.monotonic() - start:.0f} s")
+    return name
 
 
-def _hand_over(engine: Engine, image: Image, tag: str, driver: str, instance: Instance) -> None:
-    name = f"localhost/{image.repository}:{tag}"
+def _hand_over(engine: Engine, images: dict[Image, str], driver: str, instance: Instance) -> None:
     registry = os.environ.get("ARMONIK_IMAGE_REGISTRY")
     if registry:
-        for registry_tag in (tag, "dev"):
-            target = f"{registry.rstrip('/')}/{image.repository}:{registry_tag}"
-            engine.tag(name, target)
-            engine.push(target)
-        say(f"pushed {image.repository} to {registry}")
+        for image, tag in images.items():
+            for registry_tag in (tag, "dev"):
+                target = f"{registry.rstrip('/')}/{image.repository}:{registry_tag}"
+                engine.tag(f"localhost/{image.repository}:{tag}", target)
+                engine.push(target)
+            say(f"pushed {image.repository} to {registry}")
     elif driver == "context":
         raise ClusterError(
             "images cannot be put into the cluster of KUBECONTEXT directly: set ARMONIK_IMAGE_REGISTRY to a "
             "registry that this machine pushes to and that cluster pulls from"
         )
-    elif engine.load(name, f"localhost/{image.repository}:dev", instance):
-        say(f"loaded {name}")
+    else:
+        names = {image: f"localhost/{image.repository}" for image in images}
+        engine.load(
+            {f"{names[image]}:{tag}": f"{names[image]}:dev" for image, tag in images.items()}, instance
+        )
 
 
 def _helm_values(engine: Engine) -> str:
     """Values for `helm --set-string` that name exactly the images built from these sources."""
     values = {"global.imageRegistry": os.environ.get("ARMONIK_IMAGE_REGISTRY") or "localhost"}
     for image in IMAGES:
-        if image.name in _HELM_VALUES and not image.missing():
-            values[_HELM_VALUES[image.name]] = image.tag(engine.base)
+        if image.name in HELM_VALUES and not image.missing():
+            values[HELM_VALUES[image.name]] = image.tag(engine.base)
     return ",".join(f"{key}={value}" for key, value in values.items())
 
 

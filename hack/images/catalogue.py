@@ -24,6 +24,10 @@ class Image:
     recipe: str = ""
     # Build arguments beside BASE.
     arguments: tuple[tuple[str, str], ...] = ()
+    # Program of ours in Go that it copies from the cache.
+    program: str = ""
+    # Built when it is named, or for a release.
+    on_demand: bool = False
 
     @property
     def repository(self) -> str:
@@ -47,7 +51,7 @@ class Image:
         return "" if (REPOSITORY / self.needs).exists() else self.needs
 
     def _files(self) -> Iterator[Path]:
-        for source in self.sources:
+        for source in (*self.sources, *([f"hack/cluster/go/{self.program}"] if self.program else [])):
             path = REPOSITORY / source
             found = [path] if path.is_file() else sorted(path.rglob("*"))
             yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
@@ -86,9 +90,16 @@ def _worker(name: str, folder: str) -> Image:
 
 def _function(name: str, folder: str) -> Image:
     script = f"{folder}/function.py"
-    sdk = ("__init__.py", "api/__init__.py", "api/runcall.py", "worker")
+    sdk = ("__init__.py", "api/__init__.py", "api/bounds.py", "api/runcall.py", "worker")
     sources = (script, "images/requirements/worker.txt", *(f"sdk/src/armonik_sdk/{part}" for part in sdk))
     return Image(f"worker-{name}", sources, script, "function", (("FUNCTION", script),))
+
+
+def _functions() -> Image:
+    requirements = "images/requirements/worker-python.txt"
+    return Image(
+        "worker-python", ("sdk/src", requirements), "sdk/src/armonik_sdk/worker/functions/__main__.py"
+    )
 
 
 def _server(name: str) -> Image:
@@ -96,13 +107,19 @@ def _server(name: str) -> Image:
     return Image(name, (requirements,), requirements)
 
 
+def _store(name: str, *, on_demand: bool = False) -> Image:
+    """An object store out of its Go module, whose version go.mod has."""
+    return Image(name, (), f"hack/cluster/go/{name}/go.mod", "s3", (("SERVER", name),), name, on_demand)
+
+
 IMAGES = (
     _server("nats"),
-    _server("s3"),
+    _store("versitygw"),
+    _store("minio", on_demand=True),  # minutes to compile
     _worker("hello", "examples/hello"),
-    _worker("analyse", "examples/analyse"),
     _worker("lab", "tests/e2e/lab"),
     _worker("bench", "bench/worker"),
+    _functions(),
     _function("square", "examples/square"),
     _function("lab-own", "tests/e2e/function"),
     _function("bench-own", "bench/function"),

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from hack.cluster import choose
+from hack.cluster import docker, kind
 from hack.cluster.build import build_python_base
 from hack.cluster.buildah import Buildah
-from hack.cluster.prerequisites import IMAGE_PACKAGES, ensure_packages
+from hack.cluster.prerequisites import IMAGE_PACKAGES, can_run_locally, ensure_packages
+from hack.cluster.progress import BOARD, Steps
 from hack.cluster.settings import PYTHON_BASE_IMAGE, REPOSITORY, Cache, Instance
-from hack.cluster.shell import run, succeeds
+from hack.cluster.shell import ClusterError, run, run_logged, say, succeeds
 
 DOCKER_BASE = "docker.io/library/python:3.12-slim"
 _BUILD_TIMEOUT = 1800.0
@@ -34,8 +35,10 @@ class Engine(Protocol):
     def has(self, image: str) -> bool:
         """Whether the engine's store holds the image."""
 
-    def build(self, image: str, dockerfile: Path, arguments: Arguments, log: Path) -> None:
-        """Build the image."""
+    def build(
+        self, image: str, dockerfile: Path, arguments: Arguments, log: Path, programs: Path | None = None
+    ) -> None:
+        """Build the image; `programs`: a folder that the Dockerfile copies from by this name."""
 
     def tag(self, image: str, name: str) -> None:
         """Give an image a second name."""
@@ -43,8 +46,32 @@ class Engine(Protocol):
     def push(self, image: str) -> None:
         """Send the image to the registry its name begins with."""
 
-    def load(self, image: str, alias: str, instance: Instance) -> bool:
-        """Give the image to the cluster's node, under both names; whether it was not there yet."""
+    def save(self, image: str, archive: Path) -> None:
+        """Write the image as an archive in Docker's format, under this name."""
+
+    def load(self, images: dict[str, str], instance: Instance) -> list[str]:
+        """Give images to the cluster's node, each under a second name too (image → second name).
+
+        Returns:
+            Those that were not there yet.
+        """
+
+
+def choose_engine(driver: str, cache: Cache) -> Engine:
+    """Docker, or buildah where there is none and it can run.
+
+    Raises:
+        ClusterError: there is neither, or Docker cannot build.
+    """
+    problem = (
+        docker.problem() if driver != "local" else "the local control plane is given its images by buildah"
+    )
+    if not problem:
+        docker.check_builder()
+        return DockerEngine()
+    if driver == "local" or (driver == "context" and can_run_locally()):
+        return BuildahEngine(cache)
+    raise ClusterError(f"images are built with Docker, or as root on Debian with buildah: {problem}")
 
 
 class BuildahEngine:
@@ -62,13 +89,17 @@ class BuildahEngine:
         """See `Engine`."""
         return bool(self._buildah.image_id(image))
 
-    def build(self, image: str, dockerfile: Path, arguments: Arguments, log: Path) -> None:
+    def build(
+        self, image: str, dockerfile: Path, arguments: Arguments, log: Path, programs: Path | None = None
+    ) -> None:
         """See `Engine`. chroot isolation needs no rights that a container or a small machine lacks."""
-        with _pip_configuration() as mounts:
-            where = ["--network", "host", "--isolation", "chroot", *mounts]
-            options = ["--layers", *_build_arguments(self.base, arguments)]
+        with _lent() as lent:
+            where = ["--network", "host", "--isolation", "chroot", *_secrets(lent)]
+            options = ["--layers", *_build_arguments(self.base, arguments), *_context(programs)]
             options += ["--tag", image, "--file", str(dockerfile)]
-            self._buildah.call("bud", *where, *options, REPOSITORY, timeout=_BUILD_TIMEOUT, log=log)
+            command = ["bud", *where, *options, str(REPOSITORY)]
+            with BOARD.job(image, Steps()) as job:
+                self._buildah.call_logged(*command, timeout=_BUILD_TIMEOUT, log=log, follow=job.read)
 
     def tag(self, image: str, name: str) -> None:
         """See `Engine`."""
@@ -78,15 +109,22 @@ class BuildahEngine:
         """See `Engine`."""
         self._buildah.call("push", image, timeout=_BUILD_TIMEOUT)
 
-    def load(self, image: str, alias: str, instance: Instance) -> bool:
+    def save(self, image: str, archive: Path) -> None:
         """See `Engine`."""
-        fresh = image not in run(*instance.ctr, "images", "list", "--quiet").split()
-        if fresh:
+        self._buildah.save(image, archive)
+
+    def load(self, images: dict[str, str], instance: Instance) -> list[str]:
+        """See `Engine`."""
+        there = set(run(*instance.ctr, "images", "list", "--quiet").split())
+        fresh = [image for image in images if image not in there]
+        for image in fresh:
             with tempfile.TemporaryDirectory(dir=self._cache.images) as folder:
                 archive = Path(folder) / "image.tar"
                 self._buildah.save(image, archive)
                 run(*instance.ctr, "images", "import", archive, timeout=600)
-        run(*instance.ctr, "images", "tag", "--force", image, alias)
+            say(f"loaded {image}")
+        for image, alias in images.items():
+            run(*instance.ctr, "images", "tag", "--force", image, alias)
         return fresh
 
 
@@ -99,11 +137,21 @@ class DockerEngine:
         """See `Engine`."""
         return succeeds("docker", "image", "inspect", image)
 
-    def build(self, image: str, dockerfile: Path, arguments: Arguments, log: Path) -> None:
+    def build(
+        self, image: str, dockerfile: Path, arguments: Arguments, log: Path, programs: Path | None = None
+    ) -> None:
         """See `Engine`."""
-        options = [*_build_arguments(self.base, arguments), "--tag", image, "--file", str(dockerfile)]
-        buildkit = {"DOCKER_BUILDKIT": "1"}  # the old builder would copy the whole repository first
-        run("docker", "build", *options, REPOSITORY, timeout=_BUILD_TIMEOUT, log=log, env=buildkit)
+        options = [*_build_arguments(self.base, arguments), *_context(programs)]
+        options += ["--tag", image, "--file", str(dockerfile)]
+        environment = {
+            "DOCKER_BUILDKIT": "1",  # the old builder would copy the whole repository first
+            "BUILDKIT_PROGRESS": "plain",
+            # With an attestation an image is a list of two, of which `kind load` cannot find the second.
+            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+        }
+        with _lent() as lent, BOARD.job(image, Steps()) as job:
+            command = ["docker", "build", *options, *_secrets(lent), str(REPOSITORY)]
+            run_logged(*command, timeout=_BUILD_TIMEOUT, log=log, env=environment, follow=job.read)
 
     def tag(self, image: str, name: str) -> None:
         """See `Engine`."""
@@ -113,11 +161,16 @@ class DockerEngine:
         """See `Engine`."""
         run("docker", "push", image, timeout=_BUILD_TIMEOUT)
 
-    def load(self, image: str, alias: str, instance: Instance) -> bool:
-        """See `Engine`; kind itself skips what the node has."""
-        choose.kind_load(instance, image)
-        choose.kind_load(instance, alias)
-        return True
+    def save(self, image: str, archive: Path) -> None:
+        """See `Engine`."""
+        run("docker", "save", "--output", archive, image, timeout=_BUILD_TIMEOUT)
+
+    def load(self, images: dict[str, str], instance: Instance) -> list[str]:
+        """See `Engine`; one call of kind for all of them."""
+        fresh = kind.load(instance, images)
+        for image in fresh:
+            say(f"loaded {image}")
+        return fresh
 
 
 def _build_arguments(base: str, arguments: Arguments) -> list[str]:
@@ -125,26 +178,37 @@ def _build_arguments(base: str, arguments: Arguments) -> list[str]:
     return [word for argument in named for word in ("--build-arg", argument)]
 
 
+def _context(programs: Path | None) -> list[str]:
+    return ["--build-context", f"programs={programs}"] if programs else []
+
+
 @contextmanager
-def _pip_configuration() -> Iterator[list[str]]:
-    """Options that lend the build this machine's way to its package index; the image keeps nothing of it."""
+def _lent() -> Iterator[dict[str, Path]]:
+    """Files that give the build this machine's package index settings, by their ids in the Dockerfiles.
+
+    They are given as secrets: the image keeps nothing of them.
+    """
     settings = _pip_settings()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        mounts = []
+        lent = {}
+        if _CERTIFICATES.exists():
+            settings["cert"] = "/run/secrets/ca"
+            lent["ca"] = _CERTIFICATES
         if settings:
             parser = configparser.RawConfigParser()
             parser["global"] = settings
             parser.write(file)
             file.flush()
-            os.chmod(file.name, 0o644)  # noqa: PTH101 - the open temporary file is named by a string
-            mounts += ["--volume", f"{file.name}:/etc/pip.conf:ro"]
-        if _CERTIFICATES.exists():
-            mounts += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
-        yield mounts
+            lent["pip"] = Path(file.name)
+        yield lent
+
+
+def _secrets(lent: dict[str, Path]) -> list[str]:
+    return [word for name, file in lent.items() for word in ("--secret", f"id={name},src={file}")]
 
 
 def _pip_settings() -> dict[str, str]:
-    """What this machine's files and environment tell pip about where packages come from."""
+    """Pip's settings, of this machine's files and environment, for where packages come from."""
     settings: dict[str, str] = {}
     for path in (Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", Path.home() / ".config/pip/pip.conf"):
         parser = configparser.RawConfigParser()
@@ -156,6 +220,4 @@ def _pip_settings() -> dict[str, str]:
         value = os.environ.get(f"PIP_{key.replace('-', '_').upper()}")
         if value:
             settings[key] = value
-    if _CERTIFICATES.exists():
-        settings["cert"] = str(_CERTIFICATES)
     return settings
