@@ -1,1 +1,1 @@
-"""Benchmarks from the real cluster: `make bench`. What the numbers mean stands in docs/performance.md."""
+"""Benchmarks from the real cluster: `make bench`. What the numbers mean is in docs/performance.md."""

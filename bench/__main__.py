@@ -15,6 +15,7 @@ from bench.ratios import ratios
 from bench.report import OUT, environment, summarise, table, write
 from bench.run import Local, Run, Subject
 from bench.systems.armonik import NAME, ArmoniK, OwnWorker, versions
+from bench.systems.functions import Functions
 from bench.systems.job import IndexedJob
 from bench.systems.limits import LIMITS, Bare
 from bench.workloads import FULL, SMOKE, Workload
@@ -29,11 +30,11 @@ async def bench(arguments: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     remotes = [Remote(peer, arguments.workers) for peer in PEERS]
 
-    def ours(system: ArmoniK) -> Local:
+    def ours(system: ArmoniK | Functions) -> Local:
         return Local(system, lambda: _Ours(system.partition, remotes))
 
     subjects: list[Subject] = [ours(ArmoniK(arguments.workers)), ours(OwnWorker(arguments.workers)), *remotes]
-    subjects += [Local(IndexedJob(arguments.workers)), Bare()]
+    subjects += [Local(IndexedJob(arguments.workers)), ours(Functions(arguments.workers)), Bare()]
     run = Run(
         [subject for subject in subjects if _wanted(subject.name, arguments.system)],
         [w for w in _workloads(arguments) if _wanted(w.name, arguments.only, arguments.without)],

@@ -105,7 +105,7 @@ def _pods() -> list[dict[str, Any]]:
 
 
 def _groups() -> dict[str, Path]:
-    """The file that tells a container's CPU time, by container id; control groups of version 1 or 2."""
+    """The file with a container's CPU time, by container id; control groups of version 1 or 2."""
     for root, name in (("/sys/fs/cgroup/cpuacct", "cpuacct.usage"), ("/sys/fs/cgroup", "cpu.stat")):
         found: dict[str, Path] = {}
         for folder, folders, files in os.walk(root):

@@ -40,14 +40,14 @@ async def grow(counts: Sequence[int], workers: int) -> None:
 
 
 async def scale(counts: Sequence[int], elements: int) -> None:
-    """Print how fast as many elements are with so many pods."""
+    """Print how fast `elements` are with each number of pods."""
     for workers in counts:
         async with _Installation(workers) as system:
             await _measure(system, elements)
 
 
 async def _measure(system: OwnWorker, count: int) -> float:
-    """Do so many elements, print how fast that was and what one cost; the seconds."""
+    """Run `count` elements, print how fast that was and what one cost; the seconds."""
     cluster = ClusterCpu(system.partition)
     before, started = cluster.read(), time.monotonic()
     await system.many(count, Work())
@@ -61,7 +61,7 @@ async def _measure(system: OwnWorker, count: int) -> float:
 
 
 class _Installation:
-    """A partition of so many pods, warmed."""
+    """A partition of `workers` pods, warmed."""
 
     def __init__(self, workers: int) -> None:
         self._system = OwnWorker(workers)

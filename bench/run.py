@@ -21,7 +21,7 @@ EVERYTHING: Final = "everything"
 
 
 class SystemFailed(Exception):  # noqa: N818 - reads as what happened
-    """A system cannot be measured; the message says why. The others go on without it."""
+    """A system cannot be measured; the message says why. The others are measured without it."""
 
 
 class Subject(Protocol):
@@ -42,7 +42,7 @@ class Subject(Protocol):
         """Use nothing until it is woken, as far as it can be made to."""
 
     async def wake(self) -> None:
-        """It is on turn."""
+        """It is measured next."""
 
     async def warm(self, workload: Workload) -> None:
         """Once for each workload, not counted."""
@@ -51,10 +51,10 @@ class Subject(Protocol):
         """One repetition."""
 
     def cpu(self) -> dict[str, float]:
-        """CPU seconds so far, by component; empty when not told."""
+        """CPU seconds so far, by component; empty when not measured."""
 
     def memory(self) -> dict[str, float]:
-        """MiB held now, by component; empty when not told."""
+        """MiB held now, by component; empty when not measured."""
 
 
 class Gauges(Protocol):
@@ -79,7 +79,8 @@ class Local:
 
     def takes(self, workload: Workload) -> bool:
         """All that a system can do, and can end in reasonable time."""
-        return workload.of_systems and workload.given(self._system.slow) > 0
+        can = not workload.needs or hasattr(self._system, workload.needs)
+        return can and workload.of_systems and workload.given(self._system.slow) > 0
 
     async def start(self) -> None:
         """Bring it up, and find its components."""
@@ -204,7 +205,7 @@ class Run:
             await subject.rest()
 
     async def _turn(self, subject: Subject, what: Callable[[], Awaitable[None]]) -> None:
-        """The others rest, so that none pays for another's idling."""
+        """The others rest, so that their background work is not measured."""
         await subject.wake()
         await self._with(subject, what)
         await subject.rest()

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 _BLOCK = random.Random(0).randbytes(1024 * 1024)
 
@@ -47,23 +47,23 @@ class System(Protocol):
         """The same, ahead of everything else that waits, where the system has a way to say so."""
 
     async def many(self, count: int, work: Work) -> None:
-        """So many elements the way the system wants many to be given, until all results are here."""
+        """Run `count` elements the way the system wants many to be given, until all results are here."""
 
     async def tree(self, levels: int, width: int) -> int:
-        """Tasks over so many levels, and the root; their number, as they counted themselves.
+        """Tasks over `levels` levels, and the root; their number, as they counted themselves.
 
         The root submits the first level. The last task of a level waits for the others of its level, and then
         submits the next one.
         """
 
     async def fill(self, count: int, work: Work) -> None:
-        """Have so many elements done, their results where the system keeps them, for `collect`."""
+        """Have `count` elements done, their results where the system keeps them, for `collect`."""
 
     async def collect(self) -> None:
         """Bring all results of `fill` here; may be repeated."""
 
     async def settle(self) -> None:
-        """After each repetition, in nobody's time: put away what it left behind."""
+        """After each repetition, not measured: remove what it left behind."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Workload:
     most: int = 0
     """Repetitions at most, of one that takes minutes; 0 is as many as of the others."""
     memory: bool = False
-    """Whether what a system holds in memory at most is told."""
+    """Whether what a system holds in memory at most is reported."""
 
     @property
     def units(self) -> Mapping[str, str]:
@@ -88,12 +88,17 @@ class Workload:
 
     @property
     def costs(self) -> bool:
-        """Whether the CPU time of a repetition is told for each task or element."""
+        """Whether the CPU time of a repetition is reported for each task or element."""
         return False
 
     @property
+    def needs(self) -> str:
+        """Method that a system must have, which not all have; empty when all do."""
+        return ""
+
+    @property
     def of_systems(self) -> bool:
-        """Whether systems are measured with it, not only what they stand on."""
+        """Whether systems are measured with it, not only what they build on."""
         return True
 
     def given(self, slow: bool) -> int:
@@ -164,10 +169,8 @@ class UnderLoad(Workload):
 
 
 @dataclass(frozen=True)
-class Tree(Workload):
-    """Tasks that submit tasks, which wait for each other: the root, then `count` tasks over `levels`."""
-
-    levels: int = 100
+class Tasks(Workload):
+    """Workloads that count the tasks that end in a second."""
 
     @property
     def units(self) -> Mapping[str, str]:
@@ -178,6 +181,13 @@ class Tree(Workload):
     def costs(self) -> bool:
         """For each task."""
         return True
+
+
+@dataclass(frozen=True)
+class Tree(Tasks):
+    """Tasks that submit tasks, which wait for each other: the root, then `count` tasks over `levels`."""
+
+    levels: int = 100
 
     async def measure(self, system: System) -> dict[str, float]:
         """From the call that submits the root to the number of all tasks in hand."""
@@ -196,7 +206,7 @@ class Tree(Workload):
 
 
 @dataclass(frozen=True)
-class Rate(Workload):
+class Rate(Tasks):
     """Single tasks, a fixed number of them in flight."""
 
     in_flight: int = 16
@@ -205,11 +215,6 @@ class Rate(Workload):
     def units(self) -> Mapping[str, str]:
         """One rate, and the latency under this load."""
         return {"": "tasks/s", "p50": "ms", "p99": "ms"}
-
-    @property
-    def costs(self) -> bool:
-        """For each task."""
-        return True
 
     async def measure(self, system: System) -> dict[str, float]:
         """From the first call to the last result in hand."""
@@ -254,7 +259,7 @@ class Batch(Workload):
         """From the call that submits to the last result in hand."""
         count = self.given(system.slow)
         start = time.perf_counter()
-        await system.many(count, self.work)
+        await self._give(system, count)
         taken = time.perf_counter() - start
         ideal = count * self.work.milliseconds / 1000 / system.workers
         volume = count * (self.work.payload + self.work.size) / 2**20
@@ -263,7 +268,60 @@ class Batch(Workload):
 
     async def warm(self, system: System) -> None:
         """A part of it."""
-        await system.many(max(1, min(500, self.given(system.slow) // 5)), self.work)
+        await self._give(system, max(1, min(500, self.given(system.slow) // 5)))
+
+    async def _give(self, system: System, count: int) -> None:
+        await system.many(count, self.work)
+
+
+class Calls(Protocol):
+    """A system of plain functions and futures."""
+
+    async def loop(self, count: int, work: Work) -> None:
+        """Submit `count` single tasks, one call for each, then wait for all results."""
+
+    async def graph(self, chains: int, length: int) -> int:
+        """Chains of tasks, each of which takes the future of the one before it; how many chains ended."""
+
+
+@dataclass(frozen=True)
+class Loop(Batch):
+    """Many single tasks, submitted by a call for each."""
+
+    @property
+    def needs(self) -> str:
+        """Systems of functions have it."""
+        return "loop"
+
+    async def _give(self, system: System, count: int) -> None:
+        await cast("Calls", system).loop(count, self.work)
+
+
+@dataclass(frozen=True)
+class Graph(Tasks):
+    """Chains of tasks that take the future of the one before: `count` tasks, `length` in each chain."""
+
+    length: int = 10
+
+    @property
+    def needs(self) -> str:
+        """Systems of futures have it."""
+        return "graph"
+
+    async def measure(self, system: System) -> dict[str, float]:
+        """From the first call to the last value in hand."""
+        start = time.perf_counter()
+        await self._run(system, self.count // self.length)
+        return {"": self.count / (time.perf_counter() - start)}
+
+    async def warm(self, system: System) -> None:
+        """A tenth of the chains."""
+        await self._run(system, max(1, self.count // self.length // 10))
+
+    async def _run(self, system: System, chains: int) -> None:
+        found = await cast("Calls", system).graph(chains, self.length)
+        if found != chains:
+            raise AssertionError(f"{found} of {chains} chains ended")
 
 
 @dataclass(frozen=True)
@@ -288,13 +346,13 @@ class Collect(Workload):
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many percent of the values do not exceed (nearest rank)."""
+    """The smallest value that `percent` % of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def data(size: int) -> bytes:
-    """So many bytes that no compression makes smaller."""
+    """`size` bytes that no compression makes smaller."""
     return b"".join(pieces(size))
 
 
@@ -310,12 +368,12 @@ def pieces(size: int, number: int = 0) -> Iterator[bytes]:
 
 
 def inputs(count: int, size: int) -> Iterator[bytes]:
-    """So many different inputs: equal ones could be moved once for all."""
+    """`count` different inputs: equal ones could be moved once for all."""
     return (b"".join(pieces(size, number)) for number in range(1, count + 1))
 
 
 def burn(milliseconds: float) -> None:
-    """Compute for so long. CPU time, not the clock's: a worker that has to share its core takes longer."""
+    """Compute for that CPU time, not the clock's: a worker that has to share its core takes longer."""
     end = time.thread_time() + milliseconds / 1000
     while time.thread_time() < end:
         pass
@@ -343,7 +401,10 @@ FULL: tuple[Workload, ...] = (
     Batch("data 10 KiB, 1,000 elements", 1_000, Work(size=10 * KIB, payload=10 * KIB)),
     Batch("data 1 MiB, 32 elements", 32, Work(size=MIB, payload=MIB)),
     Batch("data 100 MiB, 4 elements", 4, Work(size=100 * MIB, payload=100 * MIB), most=2, memory=True),
+    Batch("data 8 MiB, 64 elements", 64, Work(size=8 * MIB, payload=8 * MIB), most=1),
     Collect("collecting 10,000 results", 10_000),
+    Loop("no-op, 10,000 calls in a loop", 10_000),
+    Graph("graph, 100 chains of 10 tasks", 1_000),
     UnderLoad("single task, all workers busy", 25),
     Tree("tree, 10,000 tasks over 100 levels", 10_000, most=1),
     Batch("no-op, 100,000 elements", 100_000, most=1),
@@ -358,7 +419,10 @@ SMOKE: tuple[Workload, ...] = (
     Batch("data 10 KiB, 50 elements", 50, Work(size=10 * KIB, payload=10 * KIB)),
     Batch("data 1 MiB, 4 elements", 4, Work(size=MIB, payload=MIB)),
     Batch("data 100 MiB, 1 element", 1, Work(size=100 * MIB, payload=100 * MIB), memory=True),
+    Batch("data 8 MiB, 2 elements", 2, Work(size=8 * MIB, payload=8 * MIB)),
     Collect("collecting 200 results", 200),
+    Loop("no-op, 200 calls in a loop", 200),
+    Graph("graph, 10 chains of 5 tasks", 50, length=5),
     UnderLoad("single task, all workers busy", 5, elements=400, lead=0.5),
     Tree("tree, 50 tasks over 5 levels", 50, levels=5),
 )

@@ -12,7 +12,7 @@ class Peer:
     module: str
     """With its `System`, called `Peer`; only the peers' environment can import it."""
     packages: tuple[str, ...]
-    """What it asks for; versions stand in requirements.txt."""
+    """What it asks for; versions are in requirements.txt."""
 
 
 PEERS: Final = (

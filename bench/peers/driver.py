@@ -1,4 +1,4 @@
-"""`python -m bench.peers.driver MODULE WORKERS`, in the peers' environment: does what it is told on stdin.
+"""`python -m bench.peers.driver MODULE WORKERS`, in the peers' environment: follows commands on stdin.
 
 A line of JSON in, a line of JSON out. Whatever goes wrong ends the process, with the reason in its log.
 """
@@ -24,7 +24,7 @@ class PeerSystem(System, Protocol):
 
 
 async def serve(system: PeerSystem, answers: TextIO) -> None:
-    """Until it is told to stop, or the other side is gone."""
+    """Until the command to stop, or until the other side is gone."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(32))
     reader = asyncio.StreamReader(limit=2**20)

@@ -1,7 +1,7 @@
-"""A peer as the run sees it: a process in the peers' environment that measures itself when told to.
+"""A peer as the run sees it: a process in the peers' environment that measures itself on command.
 
-When it is not on turn it is stopped (SIGSTOP), with all processes below: whoever is on turn does not pay for
-what it does unasked. Its process leads a group of its own, so when the run is killed the kernel wakes what is
+While another system is measured it is stopped (SIGSTOP), with all processes below, so that its background
+work is not measured. Its process leads a group of its own, so when the run is killed the kernel wakes what is
 stopped and ends it (POSIX: orphaned process groups).
 """
 
@@ -29,9 +29,9 @@ STOP_SECONDS: Final = 60.0
 WAKE_SECONDS: Final = 1.0
 """To catch up with what is due."""
 REST_SECONDS: Final = 60.0
-"""At a stretch; Dask gives up workers that it has not heard of for 300."""
+"""At a stretch; Dask gives up workers that were silent for 300."""
 BREATH_SECONDS: Final = 2.0
-"""In between, to tell one another that they live."""
+"""In between, for their heartbeats."""
 
 
 class Remote:
@@ -74,13 +74,13 @@ class Remote:
         self.versions = await self._ask(START_SECONDS, do="start")
 
     async def rest(self) -> None:
-        """Stop its processes where they are, but for a moment now and then."""
+        """Stop its processes where they are; they run for a moment at intervals."""
         if self.pid and self._resting is None:
             self._signal(signal.SIGSTOP)
             self._resting = asyncio.create_task(self._breathe())
 
     async def wake(self) -> None:
-        """Let them go on."""
+        """Let them continue."""
         if self._resting is not None:
             self._resting.cancel()
             await asyncio.wait({self._resting})
@@ -113,7 +113,7 @@ class Remote:
         return {EVERYTHING: tree(self.pid)} if self.pid else {}
 
     def memory(self) -> dict[str, float]:
-        """Is not told: its processes share what they map."""
+        """Not measured: its processes share what they map."""
         return {}
 
     async def _ask(self, seconds: float, **request: str) -> Any:

@@ -73,12 +73,26 @@ class Peer:
         root = self._module.grow.delay((), levels, width, 0)
         return int(await asyncio.to_thread(root.get, timeout=TIMEOUT))
 
+    async def loop(self, count: int, work: Work) -> None:
+        """The same as `many`: a call for each, as its documentation has it."""
+        await self.many(count, work)
+
+    async def graph(self, chains: int, length: int) -> int:
+        """Its chains."""
+
+        def run() -> int:
+            single = self._module.single
+            ends = [celery.chain(single.s() for _ in range(length)).apply_async() for _ in range(chains)]
+            return sum(end.get(timeout=TIMEOUT) for end in ends)
+
+        return await asyncio.to_thread(run)
+
     async def fill(self, count: int, work: Work) -> None:
         """The same; results stay in Redis."""
         self._filled = await asyncio.to_thread(self._many, count, work)
 
     async def collect(self) -> None:
-        """All of them, asked for afresh, as one group: which reads many at a time."""
+        """All of them, requested again, as one group: which reads many at a time."""
 
         def collect() -> None:
             results = [self._module.app.AsyncResult(identity) for identity in self._filled]

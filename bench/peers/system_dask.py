@@ -12,7 +12,7 @@ from bench.peers.processes import START_SECONDS, Processes
 from bench.systems.ports import free_port, listens
 from bench.workloads import MIB, Work, data, inputs
 
-SCATTERED: Final = 8 * MIB
+SCATTERED: Final = 4 * MIB
 """Bytes of an input above which it is scattered first."""
 
 
@@ -75,6 +75,22 @@ class Peer:
             leaves = self._client.map(leaf, [last] * (width - 1), pure=False)
             last = self._client.submit(joint, last, leaves, pure=False)
         return int(await last)
+
+    async def loop(self, count: int, work: Work) -> None:
+        """`Client.submit` in a loop, then `gather`."""
+        payload = data(work.payload)
+        given = (payload, work.milliseconds, work.size)
+        await self._client.gather([self._client.submit(element, *given, pure=False) for _ in range(count)])
+
+    async def graph(self, chains: int, length: int) -> int:
+        """Futures as arguments."""
+        ends = []
+        for _ in range(chains):
+            last = self._client.submit(leaf, pure=False)
+            for _ in range(length - 1):
+                last = self._client.submit(leaf, last, pure=False)
+            ends.append(last)
+        return sum(await self._client.gather(ends))
 
     async def fill(self, count: int, work: Work) -> None:
         """Futures whose results stay in the workers' memory."""

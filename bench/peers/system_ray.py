@@ -64,6 +64,24 @@ class Peer:
 
         return await asyncio.to_thread(run)
 
+    async def loop(self, count: int, work: Work) -> None:
+        """The same as `many`: a call for each is all that Ray has."""
+        await self.many(count, work)
+
+    async def graph(self, chains: int, length: int) -> int:
+        """References as arguments."""
+
+        def run() -> int:
+            ends = []
+            for _ in range(chains):
+                last = _leaf.remote()
+                for _ in range(length - 1):
+                    last = _leaf.remote(last)
+                ends.append(last)
+            return sum(ray.get(ends))
+
+        return await asyncio.to_thread(run)
+
     async def fill(self, count: int, work: Work) -> None:
         """References to results; small ones are in the memory of this process already."""
         self._filled = self._many(count, work)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from armonik_sdk.api.kinds import PartitionSpec, PodTemplate, WorkerContainer, WorkerPodSpec
+from armonik_sdk.api.kinds.pod import ResourceRequirements
 from armonik_sdk.client import (
     Client,
     ClientResult,
@@ -30,7 +31,9 @@ NAME: Final = "ArmoniK for Kubernetes"
 OWN_NAME: Final = "ArmoniK for Kubernetes, its own worker"
 URGENT: Final = 90
 """Priority of a task that shall not wait for all others."""
-UPLOADED: Final = 8 * MIB
+WORKER_CPU: Final = "20m"
+"""Requested by a worker: twice its agent's request (charts/armonik/values-local.yaml), as by default."""
+UPLOADED: Final = 4 * MIB
 """Bytes of an input above which a client makes a result of it, and uploads that bit by bit."""
 TIMEOUT: Final = 400.0
 """Seconds that anything may take, but for work of very many elements."""
@@ -57,7 +60,10 @@ class ArmoniK:
     async def start(self) -> None:
         """Make the partition and a session, and wait for the pods."""
         self._client = await Client.connect(NAMESPACE)
-        template = PodTemplate(spec=WorkerPodSpec(worker=WorkerContainer(image=self.image)))
+        worker = WorkerContainer(
+            image=self.image, resources=ResourceRequirements(requests={"cpu": WORKER_CPU})
+        )
+        template = PodTemplate(spec=WorkerPodSpec(worker=worker))
         spec = PartitionSpec(pod_reserved=self.workers, pod_max=self.workers, template=template)
         self._partition = await self._client.apply_partition(self.partition, spec)
         self._session = await self._client.create_session(

@@ -4,11 +4,11 @@ import asyncio
 import secrets
 from typing import Any, Final
 
-from armonik_sdk.client.kube import Kind, Kube
+from armonik_sdk.client.transport.kube import Kind, Kube
 from bench.systems.armonik import IMAGE, NAMESPACE, TIMEOUT
 from bench.workloads import Work
 
-JOBS: Final = Kind("Job", "jobs", "/apis/batch/v1")
+JOBS: Final = Kind("Job", "jobs", "batch")
 _BURN: Final = (
     "import sys, time\n"
     "end = time.thread_time() + float(sys.argv[1]) / 1000\n"
@@ -44,7 +44,7 @@ class IndexedJob:
         raise TypeError(f"{self.name} has no queue")
 
     async def many(self, count: int, work: Work) -> None:
-        """A Job of so many completions."""
+        """A Job of `count` completions."""
         made = await self._kube.create(JOBS, NAMESPACE, manifest(count, self.workers, work.milliseconds))
         name, uid = made["metadata"]["name"], made["metadata"]["uid"]
         async with asyncio.timeout(TIMEOUT):

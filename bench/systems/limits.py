@@ -1,4 +1,4 @@
-"""The bare limits: what each thing we stand on does when nothing of ours is in the way."""
+"""The bare limits: what each part that we build on does alone."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ import nats
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
 
-from armonik_sdk.client.kube import CONFIG_MAPS, Kube
-from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.client.transport.kube import CONFIG_MAPS, Kube
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.s3.store import S3Store
 from bench.systems import servers
 from bench.systems.armonik import NAMESPACE
 from bench.systems.job import kubectl
@@ -70,7 +70,7 @@ PATCH = Limit("apiserver patch", 300)
 STEPS = Limit("bare steps of a single task", 200, unit="tasks/s")
 LIMITS: Final = (PUBLISH, FETCH, PUT, GET, CALL, CREATE, PATCH, STEPS)
 WRITES: Final = 6
-"""Messages of a single Task that are on disk before it goes on: inventory, queue, outcome, three records."""
+"""Messages that one Task has on disk before the next one: inventory, queue, outcome, three records."""
 CALLS: Final = 2
 """Of a worker and its agent: `Process`, `NotifyResultData`."""
 
@@ -123,7 +123,7 @@ class Bare:
         return isinstance(workload, Limit)
 
     def cpu(self) -> dict[str, float]:
-        """Is not told."""
+        """Not measured."""
         return {}
 
     def memory(self) -> dict[str, float]:
@@ -221,7 +221,7 @@ class Bare:
 
 
 async def _at_once(count: int, operation: Callable[[int], Awaitable[object]]) -> float:
-    """Seconds for so many, 16 in flight."""
+    """Seconds for `count` operations, 16 in flight."""
     numbers = iter(range(count))
 
     async def caller() -> None:

@@ -1,8 +1,8 @@
-"""nats-server and SeaweedFS on loopback, as the chart configures them and with nothing of ours in front."""
+"""nats-server and versitygw on loopback, as the chart configures them and with nothing of ours in front."""
 
 import asyncio
 import contextlib
-import json
+import os
 import shutil
 import sys
 import urllib.error
@@ -15,6 +15,7 @@ from bench.systems.ports import free_port, listens
 
 START_SECONDS: Final = 120.0
 KEY: Final = "bench"
+CACHE: Final = Path(os.environ.get("ARMONIK_CACHE") or Path.home() / ".cache" / "armonik-k8s")
 
 
 @contextlib.asynccontextmanager
@@ -56,22 +57,22 @@ async def nats(folder: Path) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def s3(folder: Path) -> AsyncIterator[str]:
-    """host:port of a SeaweedFS that knows the key `bench`."""
-    ports = [free_port() for _ in range(8)]
-    identity = {
-        "name": KEY,
-        "credentials": [{"accessKey": KEY, "secretKey": KEY}],
-        "actions": ["Admin", "Read", "Write", "List"],
-    }
-    config = _file(folder / "s3.json", json.dumps({"identities": [identity]}))
-    command = [program("weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
-    command += [f"-s3.port={ports[0]}", f"-s3.config={config}", f"-master.port={ports[1]}"]
-    command += [f"-volume.port={ports[2]}", f"-filer.port={ports[3]}", "-volume.max=20"]
-    command += [f"-master.port.grpc={ports[4]}", f"-volume.port.grpc={ports[5]}"]
-    command += [f"-filer.port.grpc={ports[6]}", f"-s3.port.grpc={ports[7]}"]
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]
-    async with running(command, folder / "log", lambda: _speaks_http(ports[0])):
-        yield f"127.0.0.1:{ports[0]}"
+    """host:port of a versitygw whose root key is `bench`."""
+    port = free_port()
+    objects, users = folder / "objects", folder / "users"
+    for made in (objects, users):
+        made.mkdir(parents=True)
+    command = [built("versitygw"), "--port", f"127.0.0.1:{port}", "--access", KEY, "--secret", KEY]
+    command += [
+        "--iam-dir",
+        str(folder / "users"),
+        "--quiet",
+        "--keep-alive",
+        "posix",
+        str(folder / "objects"),
+    ]
+    async with running(command, folder / "log", lambda: _speaks_http(port)):
+        yield f"127.0.0.1:{port}"
 
 
 def _file(path: Path, text: str) -> Path:
@@ -88,9 +89,17 @@ def program(name: str) -> str:
     return found
 
 
+def built(name: str) -> str:
+    """A server that `make cluster-build` compiles into the cache."""
+    found = CACHE / "bin" / name
+    if not found.exists():
+        raise AssertionError(f"{found} is missing; `make cluster-build` builds it")
+    return str(found)
+
+
 def _speaks_http(port: int) -> bool:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2).close()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

@@ -56,12 +56,12 @@ def grow(task: TaskHandler) -> Output:
 
 
 def data(size: int) -> bytes:
-    """So many bytes that no compression makes smaller."""
+    """`size` bytes that no compression makes smaller."""
     return (BLOCK * (size // len(BLOCK) + 1))[:size]
 
 
 def burn(milliseconds: float) -> None:
-    """Compute for so long. CPU time, not the clock's: a worker that has to share its core takes longer."""
+    """Compute for that CPU time, not the clock's: a worker that has to share its core takes longer."""
     end = time.thread_time() + milliseconds / 1000
     while time.thread_time() < end:
         pass
