@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[1]
 CHART = REPOSITORY / "charts" / "armonik"
 NAMESPACE = "armonik-system"
 KUBE_VERSION = "1.34.4"
@@ -23,7 +23,7 @@ Values = dict[str, Any]
 
 
 class ChartRefusedError(Exception):
-    """Helm did not render; the message is what it told the user."""
+    """Helm did not render; the message is what it printed."""
 
 
 class Helm:
