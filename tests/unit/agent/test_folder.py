@@ -1,13 +1,15 @@
 """The folder shared with a worker that may do anything in it."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from armonik_agent.data.shared_folder import Folder, plain_name
 from armonik_agent.errors import InputUnavailable
-from armonik_agent.folder import Folder, plain_name
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -74,3 +76,47 @@ async def test_only_plain_names_are_looked_for(folder: Folder, name: str) -> Non
 @pytest.mark.parametrize("name", ["a", "...", ".a", "..a", "a\n", "\n", "é b", "x" * 253])
 def test_any_other_name_is_plain(name: str) -> None:
     assert plain_name(name)
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[int]:
+    """No right to override modes, as an agent in a pod; the uid."""
+    if os.geteuid() != 0:
+        yield os.geteuid()
+        return
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == 0 and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield NOBODY
+    finally:
+        os.seteuid(0)
+
+
+async def test_a_directory_of_mode_0_in_a_files_place_is_removed(unprivileged: int, tmp_path: Path) -> None:
+    async with Folder(tmp_path / "run") as folder:
+        (folder.path / "result" / "below" / "deep").mkdir(parents=True)
+        (folder.path / "result" / "below").chmod(0)
+        (folder.path / "result").chmod(0)
+        folder.remove("result")
+        folder.write("result", b"mine")
+        assert read(folder, "result") == b"mine"
+        assert [path.name for path in folder.path.iterdir()] == ["result"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a directory of another user's")
+async def test_a_directory_that_cannot_be_removed_is_moved_aside(tmp_path: Path) -> None:
+    async with Folder(tmp_path / "run") as folder:
+        made = folder.path / "result"
+        (made / "below").mkdir(parents=True)
+        made.chmod(0o700)
+        os.chown(made, NOBODY + 1, NOBODY + 1)
+        os.seteuid(NOBODY)
+        try:
+            folder.remove("result")
+            folder.write("result", b"mine")
+        finally:
+            os.seteuid(0)
+        assert read(folder, "result") == b"mine"

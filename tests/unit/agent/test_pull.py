@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_agent.pull import Action, decide, until_free
+from armonik_agent.queue.admission import Action, Me, RunView, decide, until_free
 from armonik_sdk.api.records import Control, DesiredState, Owner, Record, RecordKind
 
 ME = Owner(pod="me", process="1")
@@ -34,7 +34,7 @@ CASES = list(
 def test_no_combination_starts_what_must_not_start() -> None:
     for kind, owner, session, task, held, lost, not_before in CASES:
         head = _head(kind, owner, not_before=not_before)
-        decision = decide(head, 2, session, task, ME, held, 100.0, owner_lost=lost)
+        decision = decide(RunView(head, 2, session, task), Me(ME, held, 100.0), owner_lost=lost)
         foreign = kind.owned and owner != ME
         if decision.action is Action.DISPATCH:
             assert session is not None
@@ -55,22 +55,33 @@ def test_no_combination_starts_what_must_not_start() -> None:
 def test_a_void_message_is_dropped_and_a_newer_one_waits(kind: RecordKind) -> None:
     running = Control(state=DesiredState.RUNNING)
     head = _head(kind, ME)
-    assert decide(head, 1, running, None, ME, False, 0).action is Action.DROP
-    assert decide(None, 2, running, None, ME, False, 0).action is Action.DROP
+    me = Me(ME, held=False, now=0)
+    assert decide(RunView(head, 1, running, None), me).action is Action.DROP
+    assert decide(RunView(None, 2, running, None), me).action is Action.DROP
     ended = kind.terminal or kind is RecordKind.PAUSED
-    newer = decide(head, 3, running, None, ME, False, 0)
+    newer = decide(RunView(head, 3, running, None), me)
     assert newer.action is (Action.DROP if ended else Action.LATER)
 
 
 def test_a_back_off_is_waited_for() -> None:
     head = _head(RecordKind.RELEASED, not_before=107.0)
-    decision = decide(head, 2, Control(state=DesiredState.RUNNING), None, ME, False, 100.0)
+    decision = decide(
+        RunView(head, 2, Control(state=DesiredState.RUNNING), None), Me(ME, held=False, now=100.0)
+    )
     assert (decision.action, decision.delay) == (Action.LATER, 7.0)
 
 
 def test_an_unknown_session_is_never_dropped() -> None:
-    decision = decide(_head(RecordKind.SUBMITTED), 2, None, None, ME, False, 0)
-    assert (decision.action, decision.delay) == (Action.LATER, 5.0)
+    decision = decide(RunView(_head(RecordKind.SUBMITTED), 2, None, None), Me(ME, held=False, now=0))
+    assert decision.action is Action.LATER
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_what_is_just_being_written_is_soon_looked_for_again(n: int) -> None:
+    # A Session's entry may come after the run of its first Task; n = 3: so may the run's record.
+    views = [RunView(_head(RecordKind.SUBMITTED), n, None, None, deliveries) for deliveries in range(1, 9)]
+    delays = [decide(view, Me(ME, held=False, now=0)).delay for view in views]
+    assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
 @given(st.integers(1, 1000), st.floats(0.001, 100), st.floats(0, 100))
@@ -87,6 +98,6 @@ def test_an_element_is_about_to_end_when_its_like_has_taken_as_long(mean: float,
 
 
 @given(st.floats(0, 1000))
-def test_what_is_not_known_or_late_is_expected_to_go_on_as_long_as_it_has(elapsed: float) -> None:
+def test_what_is_not_known_or_late_is_expected_to_last_as_long_again(elapsed: float) -> None:
     assert until_free(1, None, elapsed) == elapsed
     assert until_free(1, 1.0, 1.0 + elapsed) == pytest.approx(elapsed)

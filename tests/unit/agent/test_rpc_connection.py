@@ -1,8 +1,6 @@
 """The two ends of a connection beside each other, over bytes that arrive in any pieces."""
 
 import asyncio
-from collections import deque
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -10,71 +8,10 @@ import pytest
 from hpack import Encoder
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.agent.rpc_pair import PATH, REQUEST, Pair, echo
 
-from armonik_agent.rpc import channel, frames, headers, server, status
+from armonik_agent.rpc import frames, headers, server, status
 from armonik_agent.rpc.frames import BrokenConnection, Code, FrameReader
-
-PATH = headers.write((":path", "/a.B/C"))
-
-
-class Pipe(asyncio.Transport):
-    """Keeps what one end writes until the other is given it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: deque[bytes] = deque()
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        """Keep it."""
-        if data:
-            self.written.append(bytes(data))
-
-    def close(self) -> None:
-        """Nothing more is written."""
-        self.closed = True
-
-    def abort(self) -> None:
-        """The same."""
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        """Whether it was closed."""
-        return self.closed
-
-
-class Pair:
-    """A client and a server, joined by `carry`."""
-
-    def __init__(self, method: server.Method, limit: int = 10**9) -> None:
-        self.client = channel._Client(limit)
-        self.server = server._Server({"/a.B/C": method}.get, limit, lambda _: None)
-        self.there, self.back = Pipe(), Pipe()
-        self.client.connection_made(self.there)
-        self.server.connection_made(self.back)
-
-    def carry(self, size: int = 2**30) -> bool:
-        """Give each end what the other wrote, in pieces of at most this size; whether there was anything."""
-        moved = False
-        for pipe, end in ((self.there, self.server), (self.back, self.client)):
-            data = b"".join(pipe.written)
-            pipe.written.clear()
-            for at in range(0, len(data), size):
-                moved = True
-                end.data_received(data[at : at + size])
-        return moved
-
-    async def until(self, call: "asyncio.Future[bytes]", size: int = 2**30) -> bytes:
-        """Carry until the call has ended."""
-        while not call.done():
-            self.carry(size)
-            await asyncio.sleep(0)
-        return await call
-
-
-async def echo(request: bytes, _: server.Context) -> bytes:
-    """The request, again."""
-    return request
 
 
 @given(st.binary(max_size=200_000), st.integers(1, 70_000))
@@ -230,9 +167,9 @@ async def test_an_answer_that_is_not_what_it_should_be_fails_its_call_alone() ->
     assert error.value.code() is grpc.StatusCode.INTERNAL
 
 
-async def test_too_long_a_request_is_refused_and_the_connection_goes_on() -> None:
+async def test_too_long_a_request_is_refused_and_the_connection_continues() -> None:
     pair = Pair(echo, limit=1000)
-    with pytest.raises(grpc.aio.AioRpcError, match="more than 1000 bytes") as refused:
+    with pytest.raises(grpc.aio.AioRpcError, match="the limit is 1000 bytes") as refused:
         await pair.until(pair.client.call(PATH, b"x" * 100_000, 60))
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await pair.until(pair.client.call(PATH, b"x" * 1000, 60)) == b"x" * 1000
@@ -338,7 +275,7 @@ BROKEN = {
     "more padding than payload": (_headers(4 | 8, b"\x09x"), Code.PROTOCOL_ERROR),
     "padded and empty": (_headers(4 | 8, b""), Code.FRAME_SIZE_ERROR),
     "no room for a priority": (_headers(4 | 0x20, b"abc"), Code.FRAME_SIZE_ERROR),
-    "a server's stream number": (frames.frame(frames.HEADERS, 4, 2, PATH), Code.PROTOCOL_ERROR),
+    "a server's stream number": (frames.frame(frames.HEADERS, 4, 2, REQUEST), Code.PROTOCOL_ERROR),
     "a short ping": (frames.frame(frames.PING, 0, 0, b"x"), Code.FRAME_SIZE_ERROR),
     "a ping of a stream": (frames.frame(frames.PING, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
     "settings of a stream": (frames.frame(frames.SETTINGS, 0, 1), Code.PROTOCOL_ERROR),

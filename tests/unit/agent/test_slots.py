@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from armonik_agent.slots import MAX_ASIDE, Slots
+from armonik_agent.queue.slots import MAX_ASIDE, Slots
 
 NEVER = asyncio.Event()
 
@@ -53,7 +53,7 @@ async def test_the_next_run_is_due_when_the_last_elements_are_short() -> None:
     assert slots.due == pytest.approx(3.0, abs=0.5)
 
 
-async def test_a_message_whose_owner_is_asked_makes_room_but_only_so_many_do() -> None:
+async def test_a_message_whose_owner_is_asked_makes_room_but_only_a_few_do() -> None:
     slots = Slots(1)
     asides = [slots.fetched().aside() for _ in range(MAX_ASIDE)]
     for aside in asides:
@@ -65,7 +65,7 @@ async def test_a_message_whose_owner_is_asked_makes_room_but_only_so_many_do() -
     assert not slots.idle
 
 
-async def test_of_elements_only_who_waits_for_a_run_to_be_due_is_told() -> None:
+async def test_of_elements_only_who_waits_for_a_run_to_be_due_is_notified() -> None:
     slots = Slots(1)
     place = slots.fetched()
     assert await place.start(0.0, NEVER)
@@ -84,5 +84,5 @@ async def test_of_elements_only_who_waits_for_a_run_to_be_due_is_told() -> None:
     place.pace.end(0.0)
     _, pending = await asyncio.wait([looks], timeout=0)
     assert pending, "each element would be another question to the queue"
-    slots.tell()
+    slots.notify()
     await looks

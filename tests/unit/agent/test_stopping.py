@@ -1,15 +1,15 @@
-"""A task that swallows a cancellation is ended all the same."""
+"""A task that swallows a cancellation is ended nevertheless."""
 
 import asyncio
 
 import pytest
 
-from armonik_agent import stopping
-from armonik_agent.stopping import stop
+from armonik_agent.util import tasks
+from armonik_agent.util.tasks import stop
 
 
 async def test_who_swallows_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "AGAIN_SECONDS", 0.01)
     began, swallowed = asyncio.Event(), 0
 
     async def deaf() -> None:

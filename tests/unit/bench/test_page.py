@@ -26,7 +26,7 @@ RESULTS = [
 ]
 
 
-def test_results_stand_between_the_markers_and_the_rest_stays() -> None:
+def test_results_are_between_the_markers_and_the_rest_stays() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = page(text, RESULTS, {"cpu": "x", "failed": {"Ray": "no wheel"}})
     assert once.startswith("before\n")

@@ -60,6 +60,12 @@ class Counting:
     async def many(self, count: int, work: Work) -> None:
         self.done += count
 
+    async def loop(self, count: int, work: Work) -> None:
+        self.done += count
+
+    async def graph(self, chains: int, length: int) -> int:
+        return chains
+
     async def fill(self, count: int, work: Work) -> None:
         self.filled = count
 
@@ -90,13 +96,13 @@ def test_files_and_table_say_the_same(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.integers(1, 100))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values: list[float], percent: int) -> None:
+def test_a_percentile_is_a_value_that_this_share_does_not_exceed(values: list[float], percent: int) -> None:
     found = percentile(values, percent)
     assert found in values
     assert sum(value <= found for value in values) * 100 >= percent * len(values)
 
 
-async def test_a_rate_keeps_so_many_in_flight() -> None:
+async def test_a_rate_keeps_a_fixed_number_in_flight() -> None:
     system = Counting()
     await Rate("rate", 40, in_flight=4).measure(system)
     assert (system.done, system.most) == (40, 4)

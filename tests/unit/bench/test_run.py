@@ -17,12 +17,18 @@ from bench.peers.environment import PINS
 from bench.peers.remote import Remote
 from bench.report import HELD
 from bench.run import Local, Run, SystemFailed, used
+from bench.systems.armonik import ArmoniK
+from bench.systems.functions import Functions
 from bench.systems.job import IndexedJob, manifest
 from bench.systems.limits import CALL, LIMITS, Bare
 from bench.workloads import (
     FULL,
     SMOKE,
     Batch,
+    Collect,
+    Graph,
+    Latency,
+    Loop,
     System,
     Tree,
     UnderLoad,
@@ -33,6 +39,7 @@ from bench.workloads import (
 )
 
 from armonik_sdk.client import WaitTimeout
+from armonik_sdk.testing import LocalGrid
 
 
 class Fake:
@@ -87,7 +94,7 @@ def no_idling(monkeypatch: pytest.MonkeyPatch) -> None:
 WORKLOADS = (Batch("a", 4), Batch("b", 2))
 
 
-async def test_a_system_that_breaks_is_left_out_and_named_and_the_others_go_on() -> None:
+async def test_a_system_that_breaks_is_left_out_and_named_and_the_others_continue() -> None:
     well, broken = Fake("well"), Fake("broken", breaks_at=3)
     run = Run([broken, well], WORKLOADS, 60)
     await run.all(5)
@@ -119,7 +126,7 @@ async def test_systems_take_turns_within_a_repetition() -> None:
     assert told == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] * 2
 
 
-async def test_only_the_system_on_turn_is_awake() -> None:
+async def test_only_the_measured_system_is_awake() -> None:
     one, other = Fake("x"), Fake("y")
     one.others, other.others = [other], [one]
     await Run([one, other], WORKLOADS, 60).all(2)
@@ -140,14 +147,14 @@ async def test_no_repetition_begins_when_the_time_is_used_up() -> None:
     assert subject.stopped
 
 
-async def test_cpu_time_is_told_for_each_element_by_component() -> None:
+async def test_cpu_time_is_reported_for_each_element_by_component() -> None:
     run = Run([Fake("x")], WORKLOADS, 60)
     await run.all(1)
     costs = {s.system: s.value for s in run.samples if s.workload == "a, CPU"}
     assert costs == {"x: one": 500.0, "x: two": 250.0, "x: everything": 750.0}
 
 
-async def test_memory_is_told_at_its_most_where_a_workload_asks_for_it() -> None:
+async def test_memory_is_reported_at_its_most_where_a_workload_asks_for_it() -> None:
     run = Run([Fake("x")], [Batch("a", 4, memory=True)], 60)
     await run.all(1)
     assert [(s.workload, s.system, s.value) for s in run.samples if s.unit == HELD] == [
@@ -204,7 +211,7 @@ def test_a_component_that_came_or_went_is_left_out() -> None:
     assert used({}, {"a": 1.0}) == {}
 
 
-def test_containers_are_told_apart_by_their_pods_labels() -> None:
+def test_containers_are_distinguished_by_their_pods_labels() -> None:
     def pod(labels: dict[str, str], *names: str) -> dict[str, object]:
         states = [{"name": name, "containerID": f"containerd://{name}-id"} for name in names]
         return {"metadata": {"labels": labels}, "status": {"containerStatuses": states}}
@@ -252,7 +259,7 @@ async def test_a_peer_that_cannot_be_installed_says_why(
     assert "uv" in run.failed["Absent"]
 
 
-async def test_a_peer_whose_process_ends_is_told_with_its_last_words(
+async def test_a_peer_whose_process_ends_is_reported_with_the_end_of_its_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("bench.peers.remote.python", lambda: Path(sys.executable))
@@ -305,7 +312,39 @@ def test_every_peer_is_pinned_and_written() -> None:
         assert Path(PINS.parent, f"{peer.module.rpartition('.')[2]}.py").exists()
 
 
-def test_workloads_can_be_told_apart() -> None:
+def test_what_only_systems_of_functions_have_is_asked_of_no_other() -> None:
+    special = [w for w in FULL if w.needs]
+    assert {w.needs for w in special} == {"loop", "graph"}
+    for workload in special:
+        assert Local(Functions(2)).takes(workload)
+        assert not Local(ArmoniK(2)).takes(workload)
+        assert not Local(IndexedJob(2)).takes(workload)
+
+
+async def test_functions_do_each_workload() -> None:
+    system = Functions(2)
+    with LocalGrid(workers=2) as client, client.session(on_exit="cancel") as session:
+        system._client, system._session = client, session
+        await Loop("loop", 20).measure(system)
+        assert (await Graph("graph", 20, length=4).measure(system)).keys() == {""}
+        await Tree("tree", 6, levels=2).measure(system)
+        await Batch("data", 3, Work(size=200_000, payload=200_000)).measure(system)
+        assert system._stored, "its session is to be deleted"
+        await Latency("single", 2).measure(system)
+        await system.urgent(Work())
+        await Collect("collect", 5).warm(system)
+
+
+async def test_a_graph_that_lacks_a_chain_is_no_result() -> None:
+    class Losing(Functions):
+        async def graph(self, chains: int, length: int) -> int:
+            return chains - 1
+
+    with pytest.raises(AssertionError, match="4 of 5 chains ended"):
+        await Graph("graph", 20, length=4).measure(Losing(2))
+
+
+def test_workloads_can_be_distinguished() -> None:
     names = [w.name for w in (*FULL, *LIMITS)]
     assert len(names) == len(set(names))
     assert json.dumps(names)
