@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.bands import band_of_run
+from armonik_operator.queueing.priority_bands import band_of_run
 from armonik_sdk.api.const import MAX_PRIORITY, MIN_PRIORITY
 from armonik_sdk.api.kinds import Item, TaskOptions
 from armonik_sdk.api.names import BANDS, band_of
@@ -25,6 +25,6 @@ def test_a_run_goes_where_its_most_urgent_element_belongs(
     start = data.draw(st.integers(0, len(items) - 1))
     end = data.draw(st.integers(start + 1, len(items)))
     whole = [Item(options=TaskOptions(priority=p)) if p else Item() for p in items]
-    band = band_of_run(TaskOptions(priority=own), whole, (start, end))
+    band = band_of_run(TaskOptions(priority=own), dict(enumerate(whole)), (start, end))
     assert band == max(band_of(own), *map(band_of, items[start:end]))
     assert band_of_run(TaskOptions(priority=own), None, (start, end)) == band_of(own)

@@ -1,4 +1,4 @@
-"""Elements that are cancelled while others go on: what the operator appends and plans, by property."""
+"""Elements that are cancelled while others continue: what the operator appends and plans, by property."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,10 +6,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_agent.transitions import Change, progressed
-from armonik_operator.fold import TaskFold
-from armonik_operator.reconcile.cancel import without
-from armonik_operator.reconcile.task import Cancel, DependencyState, Needs, Readiness, plan
+from armonik_agent.journal.transitions import Change, progressed
+from armonik_operator.journal.fold import TaskFold
+from armonik_operator.journal.transitions import without
+from armonik_operator.planning.task import (
+    Cancel,
+    DependencyState,
+    DependencyStatus,
+    Readiness,
+    TaskView,
+    plan,
+)
 from armonik_sdk.api.kinds import Partition, Session, Task, TaskOptions
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Attempt, Outcome, OutcomeKind, Owner, Record, RecordKind
@@ -20,6 +27,10 @@ OWNER = Owner(pod="u", process="x")
 OPEN = [kind for kind in RecordKind if not kind.terminal]
 some = st.sets(st.integers(0, SIZE - 1))
 asked_for = st.sets(st.integers(0, SIZE + 3))
+
+
+def _view(task: Task, session: Session, partition: Partition | None, fold: TaskFold) -> TaskView:
+    return TaskView.of(task, session, fold, TaskOptions(), lambda _: partition)
 
 
 @st.composite
@@ -70,7 +81,7 @@ def test_only_what_is_asked_for_ends_and_the_run_stays_what_it_was(
 
 
 @given(heads(), asked_for, some)
-def test_an_owner_that_heeds_the_note_ends_what_it_names_whatever_it_has_done(
+def test_an_owner_that_follows_the_note_ends_what_it_names_whatever_it_has_done(
     head: Record, indexes: set[int], done: set[int]
 ) -> None:
     noted = without(head, Ranges.indexes(indexes), "why", overdue=False)
@@ -125,9 +136,14 @@ def test_what_shall_be_cancelled_is_ended_and_nothing_else_becomes_of_it(
     state: str,
     partition: bool,
 ) -> None:
-    readiness = Readiness(Needs(own, "x"), {i: Needs(s, "x") for i, s in elements.items()})
+    aborted = sorted(i for i, s in elements.items() if s is DependencyState.ABORTED)
+    readiness = Readiness(
+        DependencyStatus(own, "x"),
+        held=Ranges.indexes(elements),
+        aborted=tuple(((i, i + 1), "x") for i in aborted),
+    )
     session, here = _session(desiredState=state), _partition() if partition else None
-    made = plan(_task(30, cancelled), session, here, readiness, TaskFold(), TaskOptions())
+    made = plan(_view(_task(30, cancelled), session, here, TaskFold()), readiness, TaskOptions())
     assert set(made.end) == cancelled
     touched = {i for span in (*made.submit, *(span for span, _ in made.abort)) for i in range(*span)}
     assert not touched & cancelled
@@ -141,6 +157,6 @@ def test_what_was_cancelled_before_the_task_was_let_in_does_not_let_it_in() -> N
     ended = Record(record_id="c", kind=RecordKind.CANCELLED, start=3, end=4, n=1, task_name="t")
     fold.add(ended, 1, _NOW)
     closed = _session(submission={"client": "Closed"})
-    made = plan(_task(30, {3, 4}), closed, _partition(), Readiness(), fold, TaskOptions())
+    made = plan(_view(_task(30, {3, 4}), closed, _partition(), fold), Readiness(), TaskOptions())
     assert (made.refusal is not None, made.submit, set(made.end)) == (True, (), {4})
     assert made.cancel is Cancel.NOTHING

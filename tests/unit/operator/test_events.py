@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from armonik_operator.adapters.kube import Kind, Kube
-from armonik_operator.events import WAITING, Announcer
-from armonik_operator.resources.event import About, build_event, is_bad
+from armonik_operator.clients.events import WAITING, EventRecorder
+from armonik_operator.clients.kube import Kind, Kube
+from armonik_operator.manifests.event import About, build_event, is_bad
 from armonik_sdk.api.const import ConditionType, Reason
 from armonik_sdk.api.kinds import Condition, condition
 
@@ -62,32 +62,32 @@ class Recorder:
 
 async def told(*steps: tuple[list[Condition], list[Condition]]) -> list[str]:
     recorder = Recorder()
-    announcer = Announcer(cast("Kube", recorder))
+    announcer = EventRecorder(cast("Kube", recorder))
     for before, now in steps:
-        announcer.tell(TASK, before, now)
+        announcer.record(TASK, before, now)
     work = asyncio.create_task(announcer.run())
     async with asyncio.timeout(30):
         await recorder.arrived.wait()
-        while announcer.waiting:  # noqa: ASYNC110 - the announcer tells nobody
+        while announcer.waiting:  # noqa: ASYNC110 - the announcer notifies nobody
             await asyncio.sleep(0.01)
     work.cancel()
     return recorder.made
 
 
-async def test_a_condition_is_told_once_while_it_lasts_and_again_when_it_returns() -> None:
+async def test_a_condition_is_reported_once_while_it_lasts_and_again_when_it_returns() -> None:
     other = make(ConditionType.READY, False, Reason.PARTITION_NOT_FOUND)
     assert await told(([], [PARKED]), ([], [PARKED]), ([PARKED], [PARKED])) == ["SessionNotFound"]
     assert await told(([], [PARKED]), ([PARKED], [other])) == ["SessionNotFound", "PartitionNotFound"]
     assert await told(([], [PARKED]), ([PARKED], [READY]), ([READY], [PARKED])) == ["SessionNotFound"] * 2
 
 
-async def test_what_stood_before_the_operator_started_is_not_told_again() -> None:
+async def test_what_existed_before_the_operator_started_is_not_reported_again() -> None:
     failed = make(ConditionType.FINISHED, True, Reason.FAILED)
     assert await told(([PARKED], [PARKED]), ([PARKED], [failed])) == ["Failed"]
 
 
 def test_a_storm_of_events_is_bounded() -> None:
-    announcer = Announcer(cast("Kube", Recorder()))
+    announcer = EventRecorder(cast("Kube", Recorder()))
     for number in range(WAITING * 2):
-        announcer.tell(About("Task", "n", "t", str(number)), [], [PARKED])
+        announcer.record(About("Task", "n", "t", str(number)), [], [PARKED])
     assert announcer.waiting == WAITING

@@ -5,17 +5,19 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.cut import (
+from armonik_operator.journal.fold import COUNTED, TaskFold
+from armonik_operator.planning.run_sizing import (
     MAX_RUN,
     MAX_WINDOW,
     RUN_SECONDS,
     WINDOW_RUNS,
     WINDOW_SECONDS,
-    cut,
+    max_open_runs,
     run_size,
-    window,
+    split_into_runs,
 )
-from armonik_operator.fold import TaskFold
+from armonik_operator.util.durations import DurationStats
+from armonik_sdk.api.kinds import ElementCounts
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Record, RecordKind
 
@@ -65,6 +67,25 @@ def test_the_counters_always_sum_up(kinds: list[OutcomeKind], total: int, upto: 
     assert counts.pending + counts.queued + counts.running + counts.ended == total
 
 
+@given(kinds=OUTCOMES, data=st.data())
+def test_each_element_is_reported_once_whatever_is_delivered(
+    kinds: list[OutcomeKind], data: st.DataObject
+) -> None:
+    records = list(enumerate(history(kinds), start=1))
+    delivered = [*data.draw(st.lists(st.sampled_from(records), max_size=12)), records[-1]]
+    fold, reported = TaskFold(), list[int]()
+    for sequence, record in delivered:
+        before = fold.ended
+        fresh = fold.add(record, sequence, NOW)
+        reported += fresh or ()
+        assert fold.ended == before | (fresh or Ranges())
+    assert sorted(reported) == list(range(len(kinds)))
+
+
+def test_counts_are_the_fields_of_the_model() -> None:
+    assert tuple(ElementCounts.model_fields) == COUNTED
+
+
 def test_an_element_keeps_its_first_outcome() -> None:
     fold = TaskFold()
     first = history([OutcomeKind.COMPLETED, OutcomeKind.ERROR])[-1]
@@ -89,7 +110,7 @@ PACES = st.none() | st.just(0.0) | st.floats(1e-7, 1e5)
 @given(total=st.integers(1, 1_000_000), slots=st.integers(1, 1000), pace=PACES)
 def test_runs_are_cut_to_the_work_that_can_be_foreseen(total: int, slots: int, pace: float | None) -> None:
     size = run_size(total, slots, pace)
-    runs = window(size, slots, pace)
+    runs = max_open_runs(size, slots, pace)
     assert 1 <= runs <= MAX_WINDOW
     if pace:
         assert size == 1 or size * pace <= RUN_SECONDS * 1.001
@@ -102,7 +123,7 @@ def test_runs_are_cut_to_the_work_that_can_be_foreseen(total: int, slots: int, p
 def test_on_a_hint_every_slot_gets_its_next_run_and_no_more(
     total: int, slots: int, pace: float | None
 ) -> None:
-    assert window(run_size(total, slots, pace), slots, pace, hinted=True) == min(MAX_WINDOW, 2 * slots)
+    assert max_open_runs(run_size(total, slots, pace), slots, pace, hinted=True) == min(MAX_WINDOW, 2 * slots)
 
 
 def test_the_pace_is_that_of_what_completed() -> None:
@@ -130,7 +151,7 @@ def test_runs_cover_exactly_what_belongs_to_none(
 ) -> None:
     submitted = Ranges.of((a, min(a + n, total)) for a, n in taken if a < total)
     size = run_size(total, slots, pace)
-    runs = cut(total, submitted, size, 10_000)
+    runs = split_into_runs(total, submitted, size, 10_000)
     assert 1 <= size <= MAX_RUN
     assert all(0 < end - start <= size for start, end in runs)
     assert sum(end - start for start, end in runs) + len(submitted) == total
@@ -179,3 +200,22 @@ def test_what_is_kept_is_what_the_runs_and_outcomes_say(
     assert fold.submitted == fold.ended
     assert not fold.open_runs
     assert fold.counts(total).queued == 0
+
+
+@given(st.lists(st.floats(0, 1.8e308, allow_infinity=False), min_size=2, max_size=6))
+def test_what_a_worker_says_of_its_elements_never_keeps_others_from_being_queued(said: list[float]) -> None:
+    """Two numbers near the largest one had an infinite sum, of which no length of a run can be made."""
+    fold, paces = TaskFold(), DurationStats()
+    for index, seconds in enumerate(said):
+        outcome = Outcome(index=index, kind=OutcomeKind.COMPLETED, seconds=seconds)
+        record = Record(
+            record_id="d", kind=RecordKind.DONE, start=index, end=index + 1, n=1, outcomes=(outcome,)
+        )
+        before = fold.timed
+        fold.add(record, index + 1, NOW)
+        paces.note("s", "p", before, fold.timed)
+    for pace in (fold.pace, paces.of("s", "p")):
+        assert pace is not None
+        size = run_size(100, 2, pace)
+        assert 1 <= size <= MAX_RUN
+        assert 1 <= max_open_runs(size, 2, pace) <= MAX_WINDOW

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.folding import can_lie, stored_at
+from armonik_operator.sources.journal import is_deferrable, stored_at
 from armonik_sdk.api.records import RecordKind
-from armonik_sdk.dataplane.journal import parse_time
+from armonik_sdk.dataplane.nats.journal import parse_time
 
 SECONDS = 1_795_513_568
 
@@ -20,6 +20,6 @@ def test_a_delivery_has_the_time_that_a_read_has(nanoseconds: int, domain: bool)
 
 
 def test_what_others_wait_for_is_worked_on_at_once() -> None:
-    at_once = {kind for kind in RecordKind if not can_lie(kind)}
+    at_once = {kind for kind in RecordKind if not is_deferrable(kind)}
     assert at_once >= {kind for kind in RecordKind if kind.terminal}
     assert at_once >= {RecordKind.PROGRESS, RecordKind.RELEASED, RecordKind.PAUSED}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from armonik_operator.lease import DURATION, free
+from armonik_operator.clients.leader_election import DURATION, free
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.cut import MAX_RUN, RUN_SECONDS, run_size
-from armonik_operator.paces import KEPT, LATELY, Paces, Timed
+from armonik_operator.planning.run_sizing import MAX_RUN, RUN_SECONDS, run_size
+from armonik_operator.util.durations import KEPT, LATELY, DurationStats, Timing
 
 STEPS = st.lists(st.tuples(st.integers(1, 5_000), st.floats(1e-6, 1e3)), min_size=1, max_size=20)
 
 
 @given(STEPS)
 def test_the_pace_is_between_the_quickest_and_the_slowest(steps: list[tuple[int, float]]) -> None:
-    paces, before = Paces(), Timed()
+    paces, before = DurationStats(), Timing()
     for count, each in steps:
-        after = Timed(before.number + count, before.seconds + count * each)
+        after = Timing(before.number + count, before.seconds + count * each)
         paces.note("s", "p", before, after)
         before = after
     pace = paces.of("s", "p")
@@ -22,28 +22,28 @@ def test_the_pace_is_between_the_quickest_and_the_slowest(steps: list[tuple[int,
     assert min(e for _, e in steps) * 0.99 - 1e-6 <= pace <= max(e for _, e in steps) * 1.01 + 1e-6
 
 
-def test_what_ended_long_ago_is_forgotten() -> None:
-    paces = Paces()
-    paces.note("s", "p", Timed(), Timed(100, 100.0))
+def test_what_ended_before_the_window_is_forgotten() -> None:
+    paces = DurationStats()
+    paces.note("s", "p", Timing(), Timing(100, 100.0))
     for _ in range(2):
-        paces.note("s", "p", Timed(), Timed(LATELY, LATELY * 0.25))
+        paces.note("s", "p", Timing(), Timing(LATELY, LATELY * 0.25))
     assert paces.of("s", "p") == pytest.approx(0.25)
 
 
 def test_sessions_and_partitions_have_paces_of_their_own() -> None:
-    paces = Paces()
-    paces.note("s", "p", Timed(), Timed(2, 4.0))
+    paces = DurationStats()
+    paces.note("s", "p", Timing(), Timing(2, 4.0))
     assert paces.of("s", "p") == 2.0
     assert paces.of("s", "q") is None
     assert paces.of("t", "p") is None
 
 
 def test_the_pairs_used_last_are_kept() -> None:
-    paces = Paces()
+    paces = DurationStats()
     for number in range(KEPT):
-        paces.note(str(number), "p", Timed(), Timed(1, 1.0))
+        paces.note(str(number), "p", Timing(), Timing(1, 1.0))
     assert paces.of("0", "p") == 1.0
-    paces.note("new", "p", Timed(), Timed(1, 1.0))
+    paces.note("new", "p", Timing(), Timing(1, 1.0))
     assert paces.of("0", "p") == 1.0
     assert paces.of("1", "p") is None
 

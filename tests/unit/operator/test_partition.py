@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armonik_operator.load import Load
-from armonik_operator.reconcile import pods as read
-from armonik_operator.reconcile.partition import (
+from armonik_operator.cache.partition_load import PartitionLoad
+from armonik_operator.planning import pod_facts as read
+from armonik_operator.planning.partition import (
     LOOPING,
     Observed,
     PartitionPlan,
@@ -21,13 +21,17 @@ from armonik_operator.reconcile.partition import (
     partition_status,
     wanted_pods,
 )
-from armonik_operator.reconcile.preempt import Concession, Share, kept
+from armonik_operator.planning.pod_warnings import Warned
+from armonik_operator.planning.preemption import Footprint, Preemption, kept
 from armonik_sdk.api.const import Reason
-from armonik_sdk.api.kinds import Partition
+from armonik_sdk.api.kinds import Partition, WorkerInfo
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Pod = dict[str, Any]
 SEEN = Observed("new")
+NO_MAP = Warned("FailedMount", 'configmap "c" not found')
+DNS = Warned("DNSConfigForming", "Nameserver limits were exceeded")
+MOUNT = Observed("new", PartitionLoad(runs=1), warned={"a": NO_MAP})
 LONG = 1e6
 
 
@@ -80,12 +84,12 @@ def act(made: PartitionPlan) -> tuple[int, list[str], list[str]]:
     ("runs", "owned", "expected"), [(0, 0, 1), (1, 0, 1), (3, 0, 2), (4, 3, 4), (1000, 0, 10)]
 )
 def test_pods_follow_the_runs_between_floor_and_maximum(runs: int, owned: int, expected: int) -> None:
-    load = Load(runs=runs, elements=runs, owners={"a": owned} if owned else {})
+    load = PartitionLoad(runs=runs, elements=runs, owners={"a": owned} if owned else {})
     assert wanted_pods(make_partition(podReserved=1, slotsPerPod=2).spec, load) == expected
 
 
 def test_pods_are_created_at_once_for_what_waits() -> None:
-    seen = replace(SEEN, load=Load(runs=5, elements=50))
+    seen = replace(SEEN, load=PartitionLoad(runs=5, elements=50))
     assert act(partition_plan(make_partition(), [pod("a")], seen)) == (4, [], [])
 
 
@@ -99,12 +103,12 @@ def test_an_idle_pod_goes_after_its_time_and_never_below_the_floor() -> None:
 
 
 def test_a_busy_pod_is_not_taken_for_an_idle_one() -> None:
-    seen = replace(SEEN, load=Load(owners={"a": 1}), idle={"b": LONG})
+    seen = replace(SEEN, load=PartitionLoad(owners={"a": 1}), idle={"b": LONG})
     assert act(partition_plan(make_partition(), [pod("a"), pod("b")], seen)) == (0, [], ["b"])
 
 
 def test_above_the_maximum_pods_are_drained_at_once_idle_ones_first() -> None:
-    seen = replace(SEEN, load=Load(owners={"a": 1, "b": 1}), idle={"c": 0.0})
+    seen = replace(SEEN, load=PartitionLoad(owners={"a": 1, "b": 1}), idle={"c": 0.0})
     plan = partition_plan(make_partition(podMax=1), [pod("a"), pod("b"), pod("c")], seen)
     assert act(plan)[:2] == (0, [])
     assert "c" in names(plan.drain)
@@ -148,7 +152,7 @@ def test_a_new_template_surges_where_there_is_room_and_drains_what_it_replaces()
 def test_a_new_template_without_room_drains_first() -> None:
     partition = make_partition(podReserved=2, podMax=2)
     old = [pod("a", "old"), pod("b", "old")]
-    working = replace(SEEN, load=Load(owners={"a": 1}), idle={"b": 1.0})
+    working = replace(SEEN, load=PartitionLoad(owners={"a": 1}), idle={"b": 1.0})
     assert act(partition_plan(partition, old, working)) == (0, [], ["b"])
     draining = replace(SEEN, draining=frozenset({"b"}))
     assert act(partition_plan(partition, old, draining)) == (0, [], [])
@@ -170,7 +174,7 @@ def test_old_pods_keep_serving_while_the_new_template_is_no_good() -> None:
     assert partition_status(partition, broken, SEEN, NOW).conditions[0].reason == "ImagePullFailed"
 
 
-def test_a_silent_pod_that_was_told_to_drain_is_deleted() -> None:
+def test_a_silent_pod_that_was_asked_to_drain_is_deleted() -> None:
     seen = replace(SEEN, draining=frozenset({"a"}), lost=frozenset({"a"}))
     assert act(partition_plan(make_partition(), [pod("a")], seen)) == (0, ["a"], [])
 
@@ -183,10 +187,19 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
     [
         ([pending("a", **waiting("ErrImagePull", "not found"))], SEEN, "ImagePullFailed", "not found"),
         ([pending("a", **waiting("CrashLoopBackOff"))], SEEN, "WorkerCrashLooping", "worker"),
+        (
+            [pending("a", **waiting("CreateContainerConfigError", 'secret "s" not found'))],
+            SEEN,
+            "PodStartFailed",
+            'a: worker: secret "s" not found',
+        ),
+        ([pending("a")], MOUNT, "PodStartFailed", 'a: FailedMount: configmap "c" not found'),
+        ([pod("a"), pending("b")], replace(MOUNT, warned={"b": NO_MAP}), "Serving", "1 of 2 pods: Pod"),
+        ([pending("a")], replace(MOUNT, warned={"a": DNS}), "Starting", "are starting: a: DNSConfigForming"),
         ([pending("a", conditions=[UNSCHEDULABLE])], SEEN, "Unschedulable", "no node"),
         ([pending("a")], replace(SEEN, strikes=LOOPING), "WorkerCrashLooping", "3 pods"),
-        ([pending("a")], replace(SEEN, load=Load(runs=1)), "Starting", "starting"),
-        ([], replace(SEEN, load=Load(runs=1)), "Starting", ""),
+        ([pending("a")], replace(SEEN, load=PartitionLoad(runs=1)), "Starting", "starting"),
+        ([], replace(SEEN, load=PartitionLoad(runs=1)), "Starting", ""),
         ([], SEEN, "ScaledToZero", "podReserved"),
         ([pod("a")], SEEN, "Serving", ""),
         ([pod("a", "old"), pending("b")], SEEN, "Serving", "new template"),
@@ -204,7 +217,7 @@ def test_the_condition_says_why(pods: list[Pod], seen: Observed, reason: str, wo
 
 def test_between_two_crashes_it_is_still_called_crash_looping() -> None:
     """Until a pod is ready, the spec changes, something else is wrong, or nothing is asked for."""
-    partition, work = make_partition(podReserved=1), replace(SEEN, load=Load(runs=1))
+    partition, work = make_partition(podReserved=1), replace(SEEN, load=PartitionLoad(runs=1))
     crashed = partition_status(
         partition, [pending("a", **waiting("CrashLoopBackOff", "back-off"))], work, NOW
     )
@@ -230,7 +243,7 @@ def test_between_two_crashes_it_is_still_called_crash_looping() -> None:
 def test_counts_are_those_of_the_living_pods() -> None:
     leaving = pod("c")
     leaving["metadata"]["deletionTimestamp"] = "x"
-    seen = replace(SEEN, load=Load(runs=2, elements=40, owners={"a": 1, "c": 1, "gone": 1}))
+    seen = replace(SEEN, load=PartitionLoad(runs=2, elements=40, owners={"a": 1, "c": 1, "gone": 1}))
     status = partition_status(make_partition(), [pod("a"), pending("b"), leaving], seen, NOW)
     assert (status.replicas, status.ready_replicas, status.busy_replicas, status.queued) == (2, 1, 1, 40)
 
@@ -261,13 +274,13 @@ def situations(draw: st.DrawFn) -> tuple[Partition, list[Pod], Observed]:
     owners = dict.fromkeys(draw(some), 1)
     seen = replace(
         SEEN,
-        load=Load(runs=draw(st.integers(0, 20)), owners=owners),
+        load=PartitionLoad(runs=draw(st.integers(0, 20)), owners=owners),
         idle={uid: draw(st.sampled_from([0.0, 59.0, LONG])) for uid in uids if uid not in owners},
         draining=draw(some),
         down=draw(some),
         back_off=draw(st.sampled_from([0.0, 5.0])),
         refused=draw(st.sampled_from([None, Refused(Reason.TEMPLATE_INVALID, "x")])),
-        gives_way=draw(st.builds(Concession, st.sampled_from(["", "high"]), st.integers(0, 5))),
+        gives_way=draw(st.builds(Preemption, st.sampled_from(["", "high"]), st.integers(0, 5))),
     )
     return partition, pods, seen
 
@@ -298,7 +311,7 @@ def test_giving_way_takes_no_pod_that_is_kept_and_none_that_is_not_asked_for(
     situation: tuple[Partition, list[Pod], Observed],
 ) -> None:
     partition, pods, seen = situation
-    without = partition_plan(partition, pods, replace(seen, gives_way=Concession()))
+    without = partition_plan(partition, pods, replace(seen, gives_way=Preemption()))
     made = partition_plan(partition, pods, seen)
     more = {*names(made.drain), *names(made.delete)} - {*names(without.drain), *names(without.delete)}
     assert len(more) <= (seen.gives_way.pods if seen.gives_way.to else 0)
@@ -310,35 +323,35 @@ def test_giving_way_takes_no_pod_that_is_kept_and_none_that_is_not_asked_for(
 
 
 FULL = UNSCHEDULABLE | {"message": "0/1 nodes are available: 1 Insufficient cpu."}
-WAY = Concession("high", 1)
+WAY = Preemption("high", 1)
 
 
 def test_who_gives_way_drains_idle_pods_first_and_makes_none() -> None:
     partition = make_partition(preemptionPercentage=50, podMax=4)
     pods = [pod("a"), pod("b"), pod("c"), pending("d", conditions=[FULL])]
-    seen = replace(SEEN, load=Load(runs=9, owners={"a": 1, "b": 1}), idle={"c": 1.0}, gives_way=WAY)
+    seen = replace(SEEN, load=PartitionLoad(runs=9, owners={"a": 1, "b": 1}), idle={"c": 1.0}, gives_way=WAY)
     assert act(partition_plan(partition, pods, seen)) == (0, ["d"], ["c"])
-    busy = replace(seen, load=Load(runs=9, owners={"a": 1, "b": 1, "c": 1}), idle={})
+    busy = replace(seen, load=PartitionLoad(runs=9, owners={"a": 1, "b": 1, "c": 1}), idle={})
     made = partition_plan(partition, pods[:3], busy)
     assert (made.create, made.delete, len(made.drain)) == (0, (), 1)
     assert act(partition_plan(partition, pods[:2], busy)) == (0, [], [])
     assert act(partition_plan(partition, pods[:1], busy))[0] == 1  # what it keeps it may have
-    assert act(partition_plan(partition, pods[:3], replace(busy, gives_way=Concession())))[0] == 1
+    assert act(partition_plan(partition, pods[:3], replace(busy, gives_way=Preemption())))[0] == 1
 
 
 def test_who_lacks_room_asks_for_as_much_as_it_wants() -> None:
     partition = make_partition(priority=9, podMax=5)
     pods = [pod("a"), pending("b", conditions=[FULL]), pending("c", conditions=[UNSCHEDULABLE])]
-    seen = replace(SEEN, load=Load(runs=3))
-    assert partition_share(partition, pods, seen) == Share(9, keeps=3, pods=1, asks=1)
+    seen = replace(SEEN, load=PartitionLoad(runs=3))
+    assert partition_share(partition, pods, seen) == Footprint(9, keeps=3, pods=1, asks=1)
     quota = replace(seen, refused=Refused(Reason.QUOTA_EXCEEDED, "exceeded quota"))
-    assert partition_share(partition, pods[:1], quota) == Share(9, keeps=3, pods=1, asks=2)
+    assert partition_share(partition, pods[:1], quota) == Footprint(9, keeps=3, pods=1, asks=2)
     assert partition_share(partition, pods, replace(SEEN, draining=frozenset("a"))).leaving == 1
     assert partition_share(partition, pods, SEEN).asks == 0
 
 
 def test_a_partition_that_gave_way_says_to_whom() -> None:
-    seen = replace(SEEN, load=Load(runs=1), gives_way=WAY)
+    seen = replace(SEEN, load=PartitionLoad(runs=1), gives_way=WAY)
     (found,) = partition_status(make_partition(), [], seen, NOW).conditions
     assert (found.status, found.reason) == ("False", "Preempted")
     assert "partition high" in found.message
@@ -368,7 +381,7 @@ class Cluster:
         uids = {p["metadata"]["uid"] for p in self.pods}
         seen = replace(
             SEEN,
-            load=Load(runs=runs, owners=dict.fromkeys(self.busy & uids, 1)),
+            load=PartitionLoad(runs=runs, owners=dict.fromkeys(self.busy & uids, 1)),
             idle=dict.fromkeys(uids - self.busy, idle),
             draining=frozenset(self.draining),
         )
@@ -412,3 +425,63 @@ def test_since_when_is_read_from_the_pod() -> None:
     made["status"]["conditions"][0]["lastTransitionTime"] = (NOW - timedelta(seconds=7)).isoformat()
     assert read.ready_for(made, NOW) == 7
     assert read.age(made, NOW) == 3600
+
+
+OLD, NEW = WorkerInfo(kind="functions", python="3.11"), WorkerInfo(kind="functions", python="3.12")
+
+
+def born(name: str, minute: int) -> Pod:
+    made = pod(name)
+    made["metadata"]["creationTimestamp"] = f"2025-12-31T23:{minute:02}:00Z"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("before", "pods", "about", "expected"),
+    [
+        (None, [], {}, None),
+        (None, [born("a", 1)], {}, None),
+        (None, [born("b", 2), born("a", 1)], {"a": OLD, "b": NEW}, OLD),
+        (OLD, [], {}, OLD),  # no pod at the moment: clients still check
+        (OLD, [born("b", 2)], {}, OLD),  # it has not said anything yet
+        (OLD, [born("a", 1), born("b", 2)], {"b": NEW}, OLD),  # an operator that was restarted
+        (OLD, [born("a", 1), born("b", 2)], {"a": OLD, "b": NEW}, OLD),
+        (OLD, [born("b", 2)], {"b": NEW}, NEW),
+        (OLD, [born("b", 2)], {"a": OLD, "b": NEW}, NEW),
+    ],
+)
+def test_the_status_says_what_the_oldest_workers_are_until_the_last_of_them_is_gone(
+    before: WorkerInfo | None, pods: list[Pod], about: dict[str, WorkerInfo], expected: WorkerInfo | None
+) -> None:
+    partition = make_partition()
+    if before is not None:
+        status = partition_status(partition, [], SEEN, NOW).model_copy(update={"worker": before})
+        partition = partition.model_copy(update={"status": status})
+    assert partition_status(partition, pods, replace(SEEN, about=about), NOW).worker == expected
+
+
+def test_a_partition_says_that_others_reach_its_data_until_they_do_not() -> None:
+    partition = make_partition()
+    told = partition_status(partition, [], replace(SEEN, shared="one key for all"), NOW)
+    (found,) = (c for c in told.conditions if c.type == "Isolated")
+    assert (found.status, found.reason, found.message) == ("False", "Shared", "one key for all")
+    assert told.conditions[0].type == "Ready", "what the column shows"
+    later = replace(SEEN, shared="one key for all")
+    again = partition_status(partition.model_copy(update={"status": told}), [], later, NOW + timedelta(1))
+    assert again.conditions == told.conditions
+    mended = partition_status(partition.model_copy(update={"status": told}), [], SEEN, NOW)
+    assert [c.type for c in mended.conditions] == ["Ready"]
+
+
+def test_a_rate_alone_is_worth_no_write_but_its_end() -> None:
+    made, busy = make_partition(), Observed("new", PartitionLoad(elements=5), rate=100)
+    first = partition_status(made, [pod("a")], busy, NOW)
+    assert first.elements_per_minute == 100
+    written = made.model_copy(update={"status": first})
+    later = NOW + timedelta(seconds=30)
+    assert partition_status(written, [pod("a")], replace(busy, rate=110), later) == first
+    other = replace(busy, rate=110, load=PartitionLoad(elements=4))
+    assert partition_status(written, [pod("a")], other, later).elements_per_minute == 110
+    assert partition_status(written, [pod("a")], replace(busy, rate=0), later).elements_per_minute == 0
+    idle = made.model_copy(update={"status": first.model_copy(update={"elements_per_minute": 0})})
+    assert partition_status(idle, [pod("a")], busy, later).elements_per_minute == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.reconcile.preempt import Concession, Share, concessions, kept
+from armonik_operator.planning.preemption import Footprint, Preemption, concessions, kept
 from armonik_sdk.api.kinds import Partition
 
 
@@ -24,27 +24,31 @@ def test_floor_and_percentage_say_what_is_kept(want: int, reserved: int, percent
 
 def test_the_lowest_gives_first_and_no_more_than_is_asked_for() -> None:
     shares = {
-        "low": Share(1, keeps=1, pods=3),
-        "middle": Share(5, keeps=0, pods=3),
-        "high": Share(50, keeps=2, pods=2, asks=3),
+        "low": Footprint(1, keeps=1, pods=3),
+        "middle": Footprint(5, keeps=0, pods=3),
+        "high": Footprint(50, keeps=2, pods=2, asks=3),
     }
-    assert concessions(shares) == {"low": Concession("high", 2), "middle": Concession("high", 1)}
+    assert concessions(shares) == {"low": Preemption("high", 2), "middle": Preemption("high", 1)}
 
 
 def test_what_is_on_its_way_out_is_not_given_twice() -> None:
-    shares = {"low": Share(1, keeps=0, pods=3, leaving=2), "high": Share(9, keeps=0, asks=2)}
-    assert concessions(shares) == {"low": Concession("high", 0)}
+    shares = {"low": Footprint(1, keeps=0, pods=3, leaving=2), "high": Footprint(9, keeps=0, asks=2)}
+    assert concessions(shares) == {"low": Preemption("high", 0)}
 
 
-def test_equals_and_lower_ones_are_asked_in_vain() -> None:
-    shares = {"a": Share(5, keeps=0, pods=3, asks=2), "b": Share(5, keeps=0, pods=3), "c": Share(7, 0, 3)}
+def test_equals_and_lower_ones_give_up_nothing() -> None:
+    shares = {
+        "a": Footprint(5, keeps=0, pods=3, asks=2),
+        "b": Footprint(5, keeps=0, pods=3),
+        "c": Footprint(7, 0, 3),
+    }
     assert concessions(shares) == {}
 
 
 SHARES = st.dictionaries(
     st.sampled_from("abcde"),
     st.builds(
-        Share,
+        Footprint,
         priority=st.integers(1, 4),
         keeps=st.integers(0, 5),
         pods=st.integers(0, 8),
@@ -55,7 +59,7 @@ SHARES = st.dictionaries(
 
 
 @given(SHARES)
-def test_nobody_gives_what_it_keeps_or_to_one_that_is_not_above(shares: Mapping[str, Share]) -> None:
+def test_nobody_gives_what_it_keeps_or_to_one_that_is_not_above(shares: Mapping[str, Footprint]) -> None:
     made = concessions(shares)
     for name, concession in made.items():
         share = shares[name]
@@ -66,7 +70,7 @@ def test_nobody_gives_what_it_keeps_or_to_one_that_is_not_above(shares: Mapping[
 
 
 @given(SHARES)
-def test_who_asks_gets_all_that_can_be_given(shares: Mapping[str, Share]) -> None:
+def test_who_asks_gets_all_that_can_be_given(shares: Mapping[str, Footprint]) -> None:
     made = concessions(shares)
     top = max((s.priority for s in shares.values() if s.asks), default=0)
     below = {name: share for name, share in shares.items() if share.priority < top}

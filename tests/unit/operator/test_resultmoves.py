@@ -1,12 +1,13 @@
-"""Moves of results: whatever is said in whatever order, a state is left once and for good."""
+"""Moves of results: whatever is said in whatever order, a state is left once and is final."""
 
 from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator import resultmoves
-from armonik_sdk.api.records import DataRef, ResultEntry, ResultRecord, ResultRecordKind, ResultState
+from armonik_operator.results import transitions
+from armonik_sdk.api.records import DataRef
+from armonik_sdk.api.results import ResultEntry, ResultRecord, ResultRecordKind, ResultState
 
 Move = Callable[[ResultEntry | None], ResultEntry | None]
 RECORD = ResultRecord(record_id="r", kind=ResultRecordKind.CREATED, name="model", manual_deletion=True)
@@ -34,18 +35,18 @@ keys = st.sampled_from(["one", "two"])
 tasks = st.sampled_from(["", "parent", "child"])
 times = st.floats(min_value=1, max_value=9)
 moves: st.SearchStrategy[Move] = st.one_of(
-    st.builds(lambda at: lambda now: resultmoves.created(now, RECORD, at), times),
-    st.builds(lambda key, at: lambda now: resultmoves.uploaded(now, upload(key), at), keys, times),
-    st.builds(lambda at: lambda now: resultmoves.given_up(now, RECORD, "no", at), times),
-    st.builds(lambda at: lambda now: resultmoves.deleted(now, at), times),
-    st.builds(lambda task, former: lambda now: resultmoves.owned(now, task, 0, former), tasks, tasks),
+    st.builds(lambda at: lambda now: transitions.created(now, RECORD, at), times),
+    st.builds(lambda key, at: lambda now: transitions.uploaded(now, upload(key), at), keys, times),
+    st.builds(lambda at: lambda now: transitions.given_up(now, RECORD, "no", at), times),
+    st.builds(lambda at: lambda now: transitions.deleted(now, at), times),
+    st.builds(lambda task, former: lambda now: transitions.owned(now, task, 0, former), tasks, tasks),
     st.builds(
-        lambda task, key, at: lambda now: resultmoves.completed(now, task, 0, ref(key), at),
+        lambda task, key, at: lambda now: transitions.completed(now, task, 0, ref(key), at),
         tasks,
         keys,
         times,
     ),
-    st.builds(lambda task: lambda now: resultmoves.aborted(now, task, 0, "no"), tasks),
+    st.builds(lambda task: lambda now: transitions.aborted(now, task, 0, "no"), tasks),
 )
 
 
@@ -78,18 +79,18 @@ def test_what_is_said_twice_is_done_once(said: list[Move], move: Move) -> None:
 
 
 def test_a_client_cannot_upload_or_give_up_what_a_task_shall_make() -> None:
-    owed = resultmoves.owned(resultmoves.created(None, RECORD, 1.0), "child", 3, "")
+    owed = transitions.owned(transitions.created(None, RECORD, 1.0), "child", 3, "")
     assert owed is not None
-    assert resultmoves.uploaded(owed, upload("one"), 2.0) is None
-    assert resultmoves.given_up(owed, RECORD, "no", 2.0) is None
-    assert resultmoves.deleted(owed, 2.0) is None
-    made = resultmoves.completed(owed, "child", 3, ref("two"), 2.0)
+    assert transitions.uploaded(owed, upload("one"), 2.0) is None
+    assert transitions.given_up(owed, RECORD, "no", 2.0) is None
+    assert transitions.deleted(owed, 2.0) is None
+    made = transitions.completed(owed, "child", 3, ref("two"), 2.0)
     assert made is not None
     assert (made.name, made.manual_deletion, made.ref) == ("model", True, ref("two"))
 
 
 def test_an_upload_that_comes_before_its_creation_was_seen_says_it_all() -> None:
-    entry = resultmoves.uploaded(None, upload("one"), 2.0)
+    entry = transitions.uploaded(None, upload("one"), 2.0)
     assert entry is not None
     assert (entry.state, entry.name, entry.manual_deletion, entry.ref) == (
         ResultState.COMPLETED,
@@ -97,4 +98,4 @@ def test_an_upload_that_comes_before_its_creation_was_seen_says_it_all() -> None
         True,
         ref("one"),
     )
-    assert resultmoves.created(entry, RECORD, 3.0) is None
+    assert transitions.created(entry, RECORD, 3.0) is None

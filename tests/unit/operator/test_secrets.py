@@ -1,20 +1,30 @@
-"""The servers' Secrets: made once, rendered anew from what stands."""
+"""The servers' Secrets: made once, rendered again from what exists."""
 
 import json
 
 import pytest
 
-from armonik_operator.resources.nats_auth import USERS
-from armonik_operator.resources.secrets import decode, digest, namespace_objects, nats_secret, s3_secret
+from armonik_operator.manifests.accounts.permissions import USERS
+from armonik_operator.manifests.secrets import (
+    agent_objects,
+    credentials,
+    decode,
+    digest,
+    namespace_objects,
+    nats_secret,
+    s3_secret,
+)
+from armonik_operator.provisioning.buckets.tenant import Tenant
 from armonik_operator.settings import Settings
-from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.api.names import CLIENT_API
+from armonik_sdk.dataplane.credentials import JETSTREAM_API, Credentials
+
+TENANT = Tenant.of("armonik", "team", "uid", "master")
 
 
-def test_secrets_agree_with_the_files_the_servers_read() -> None:
+def test_the_secret_agrees_with_the_file_that_nats_reads() -> None:
     nats = decode(nats_secret("armonik-nats"))
     assert all(nats[f"{user}-password"] in nats["auth.conf"] for user in USERS)
-    s3 = decode(s3_secret("armonik-s3", "armonik"))
-    assert s3["agent-secret-key"] in s3["s3.json"]
 
 
 def test_rendering_anew_keeps_every_password_and_makes_missing_ones() -> None:
@@ -27,12 +37,17 @@ def test_rendering_anew_keeps_every_password_and_makes_missing_ones() -> None:
     assert decode(nats_secret("armonik-nats", fresh)) == fresh
 
 
-def test_identities_follow_the_bucket_and_keep_their_keys() -> None:
-    made = decode(s3_secret("armonik-s3", "armonik"))
-    moved = decode(s3_secret("armonik-s3", "other", made))
-    assert {key for key in made if made[key] != moved[key]} == {"s3.json"}
-    actions = {i["name"]: i["actions"] for i in json.loads(moved["s3.json"])["identities"]}
-    assert actions["agent"] == ["Read:other", "Write:other", "List:other"]
+def test_the_object_store_s_keys_are_kept_and_missing_ones_made() -> None:
+    made = decode(s3_secret("armonik-s3"))
+    assert decode(s3_secret("armonik-s3", made)) == made
+    fresh = decode(s3_secret("armonik-s3", made | {"namespace-key": ""}))
+    assert fresh["namespace-key"] not in ("", made["namespace-key"])
+    assert fresh["operator-secret-key"] == made["operator-secret-key"]
+
+
+def test_a_secret_of_seaweedfs_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"it is of SeaweedFS.*docs/install\.md, then delete this Secret"):
+        s3_secret("armonik-s3", {"operator-access-key": "a", "operator-secret-key": "b", "s3.json": "{}"})
 
 
 def test_a_password_that_would_need_quoting_is_refused() -> None:
@@ -40,14 +55,13 @@ def test_a_password_that_would_need_quoting_is_refused() -> None:
         nats_secret("armonik-nats", {"agent-password": 'x" }'})
 
 
-def test_the_digest_tells_contents_apart() -> None:
+def test_the_digest_distinguishes_contents() -> None:
     assert digest("a") != digest("b")
     assert digest("a") == digest("a")
 
 
-def _given(**more: str) -> dict[str, dict[str, str]]:
-    """What agents and clients of a namespace are told, by the Secret's name."""
-    settings = Settings.model_validate(
+def _settings(**more: str) -> Settings:
+    return Settings.model_validate(
         {
             "namespace": "a",
             "nats_url": "nats://n.a.svc:4222",
@@ -56,12 +70,41 @@ def _given(**more: str) -> dict[str, dict[str, str]]:
         }
         | more
     )
-    nats, s3 = decode(nats_secret("n")), decode(s3_secret("s", "armonik"))
-    objects = [made for plural, made in namespace_objects(settings, nats, s3) if plural == "secrets"]
+
+
+def test_the_agents_password_is_only_given_to_namespaces_with_a_partition() -> None:
+    nats, s3 = decode(nats_secret("n")), TENANT.values()
+    objects = namespace_objects(_settings(), nats, s3)
+    given = json.dumps([decode(made) for plural, made in objects if plural == "secrets"])
+    assert nats["client-password"] not in ("", nats["agent-password"])
+    assert nats["agent-password"] not in given
+    assert s3["agent-secret-key"] not in given
+
+
+def test_agents_and_clients_get_the_bucket_and_keys_of_their_namespace() -> None:
+    given = _given()
+    for role in ("agent", "client"):
+        found = Credentials.from_mapping(given[f"armonik-{role}"])
+        assert found.s3_bucket == "armonik-team"
+        assert (found.s3_access_key, found.s3_secret_key) == TENANT.keys[role]
+
+
+def test_clients_know_the_prefix_of_their_account() -> None:
+    given = _given()
+    assert Credentials.from_mapping(given["armonik-client"]).nats_api == CLIENT_API
+    assert Credentials.from_mapping(given["armonik-agent"]).nats_api == JETSTREAM_API
+
+
+def _given(**more: str) -> dict[str, dict[str, str]]:
+    """What agents and clients of a namespace get, by the Secret's name."""
+    settings = _settings(**more)
+    nats, s3 = decode(nats_secret("n")), TENANT.values()
+    all_objects = namespace_objects(settings, nats, s3) + agent_objects(settings, nats, s3)
+    objects = [made for plural, made in all_objects if plural == "secrets"]
     return {made["metadata"]["name"]: decode(made) for made in objects}
 
 
-def test_clients_outside_of_the_cluster_are_told_their_addresses_and_nobody_else() -> None:
+def test_clients_outside_of_the_cluster_get_their_addresses_and_nobody_else() -> None:
     given = _given(nats_outside_url="tls://nats.example.org:4222", s3_outside_endpoint="s3.example.org:443")
     outside = Credentials.from_mapping(given["armonik-client"], outside=True)
     assert outside.nats_url == "tls://nats.example.org:4222"
@@ -80,3 +123,14 @@ def test_one_server_may_have_an_address_outside_without_the_other() -> None:
     assert outside.nats_url == "nats://n.a.svc:4222"
     assert (outside.s3_endpoint, outside.s3_secure) == ("s3.example.org:80", False)
     assert not [key for key in _given()["armonik-client"] if key.startswith("outside")]
+
+
+def test_users_of_a_nats_of_ones_own_may_have_credentials_files() -> None:
+    nats = {f"{user}-creds": f"file of {user}" for user in USERS}
+    s3 = {"access-key": "a", "secret-key": "s"}
+    for user in USERS:
+        given = credentials(user, _settings(), nats, s3)
+        assert (given["nats-creds"], given["nats-user"]) == (f"file of {user}", user)
+        assert "nats-password" not in given
+    with pytest.raises(KeyError, match="client-password"):
+        credentials("client", _settings(), {"client-creds": ""}, s3)

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.reconcile.session import (
+from armonik_operator.cache.element_counts import SessionCounts
+from armonik_operator.planning.session import (
     GIVE_UP,
     SessionPlan,
+    came_before_end,
     deleting_status,
     gives_up,
     session_plan,
     session_status,
 )
-from armonik_operator.tally import Tally
 from armonik_sdk.api.const import Reason
 from armonik_sdk.api.kinds import ElementCounts, Session, Task
 
@@ -95,7 +96,7 @@ def test_it_goes_when_its_time_after_the_end_is_over() -> None:
 LONG = 1e6
 
 
-def test_a_deletion_says_its_step_and_does_not_wait_for_ever() -> None:
+def test_a_deletion_says_its_step_and_does_not_wait_without_end() -> None:
     stood = make_session(status=finished("Closed"))
     told = deleting_status(stood, Reason.DELETING_DATA, NOW)
     assert (told.phase, {c.type: c.reason for c in told.conditions}["Deleting"]) == (
@@ -126,7 +127,7 @@ STEPS = st.tuples(
 def test_the_sums_are_those_of_the_living_tasks(
     steps: list[tuple[str, str, str, ElementCounts | None]],
 ) -> None:
-    tally, living = Tally(), dict[str, tuple[str, str, ElementCounts]]()
+    tally, living = SessionCounts(), dict[str, tuple[str, str, ElementCounts]]()
     for uid, session_uid, name, counts in steps:
         if counts is None:
             tally.drop(uid)
@@ -138,6 +139,19 @@ def test_the_sums_are_those_of_the_living_tasks(
     assert tally.of(make_session()) == sum(mine, ElementCounts())
 
 
-def test_only_a_change_is_told() -> None:
-    tally, task = Tally(), make_task("a", "su", OVER)
+def test_only_a_change_is_reported() -> None:
+    tally, task = SessionCounts(), make_task("a", "su", OVER)
     assert [tally.put(task, None), tally.put(task, None)] == [True, False]
+
+
+@pytest.mark.parametrize(("came", "its"), [("2026-01-02T03:04:04Z", True), ("2026-01-02T03:04:05Z", False)])
+def test_a_task_that_was_never_admitted_came_for_the_session_of_then(came: str, its: bool) -> None:
+    meta = {"name": "x", "namespace": "n", "uid": "u"}
+    head = {"apiVersion": "armonik.io/v1alpha1"}
+    ended = meta | {"deletionTimestamp": "2026-01-02T03:04:05Z"}
+    session = Session.from_object(
+        head | {"kind": "Session", "metadata": ended, "spec": {"partitions": ["p"]}}
+    )
+    created = meta | {"creationTimestamp": came}
+    task = Task.from_object(head | {"kind": "Task", "metadata": created, "spec": {"session": "x"}})
+    assert came_before_end(task, session) is its

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.spans import SpanSet
+from armonik_operator.util.index_set import IndexSet
 from armonik_sdk.api.ranges import Ranges
 
 SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)).map(lambda at: (at[0], at[0] + at[1])))
@@ -11,7 +11,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)).map(lambda at:
 
 @given(spans=SPANS, window=st.tuples(st.integers(0, 70), st.integers(0, 30)))
 def test_it_holds_what_was_added(spans: list[tuple[int, int]], window: tuple[int, int]) -> None:
-    grown = SpanSet()
+    grown = IndexSet()
     plain: set[int] = set()
     for start, end in spans:
         grown.add(start, end)

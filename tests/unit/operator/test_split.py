@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_operator.cut import cut
-from armonik_operator.fold import TaskFold
-from armonik_operator.results import merge
+from armonik_operator.journal.fold import TaskFold
+from armonik_operator.planning.run_sizing import split_into_runs
+from armonik_operator.results.store import merge
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Record, RecordKind, RunResults
+from armonik_sdk.api.records import Outcome, OutcomeKind, Owner, Record, RecordKind
+from armonik_sdk.api.results import RunResults
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOTAL = 40
@@ -44,7 +45,7 @@ def test_every_element_is_in_one_run_and_none_is_cut_again(
     for sequence, each in enumerate(records, start=1):
         fold.add(each, sequence, NOW)
         assert fold.covers(TOTAL)
-        assert cut(TOTAL, fold.submitted, 5, 100) == []
+        assert split_into_runs(TOTAL, fold.submitted, 5, 100) == []
         counts = fold.counts(TOTAL)
         assert counts.pending + counts.queued + counts.running == TOTAL
         assert counts.pending == len(fold.given)
@@ -66,11 +67,11 @@ def test_what_was_given_away_and_lost_is_cut_again() -> None:
     assert fold.run_of(10) is None
     fold.take_back((10, TOTAL))
     assert not fold.given
-    assert cut(TOTAL, fold.submitted, 100, 10) == [(10, TOTAL)]
+    assert split_into_runs(TOTAL, fold.submitted, 100, 10) == [(10, TOTAL)]
 
 
 @given(journals(), st.integers(0, 17))
-def test_a_head_read_ahead_of_the_fold_tells_the_same(records: list[Record], skipped: int) -> None:
+def test_a_head_read_ahead_of_the_fold_gives_the_same(records: list[Record], skipped: int) -> None:
     fold = TaskFold()
     fold.add(records[0], 1, NOW)
     last = {each.start: sequence for sequence, each in enumerate(records, start=1)}

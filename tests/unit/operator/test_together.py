@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from armonik_operator.together import AT_ONCE, together
+from armonik_operator.util.concurrency import AT_ONCE, gather_bounded
 
 
 async def test_each_is_done_once_and_few_at_a_time() -> None:
@@ -18,7 +18,7 @@ async def test_each_is_done_once_and_few_at_a_time() -> None:
         running -= 1
         done.append(number)
 
-    await together(do, range(3 * AT_ONCE))
+    await gather_bounded(do, range(3 * AT_ONCE))
     assert sorted(done) == list(range(3 * AT_ONCE))
     assert most == AT_ONCE
 
@@ -33,5 +33,5 @@ async def test_the_first_error_is_raised_as_it_is_and_the_others_are_given_up() 
         await never.wait()
 
     with pytest.raises(ConnectionError, match="no answer"):
-        await together(do, range(2 * AT_ONCE))
+        await gather_bounded(do, range(2 * AT_ONCE))
     assert len(begun) <= AT_ONCE + 1

@@ -1,13 +1,16 @@
 """The work queue, on asyncio's loop and on the one that the operator runs on."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
 
-from armonik_operator.workqueue import WorkQueue
+from armonik_operator.util.work_queue import AT_LEAST, WorkQueue
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -108,3 +111,93 @@ def test_a_key_added_while_it_is_worked_on_is_worked_on_once_more(run: Run) -> N
         assert seen == [0, 1]
 
     run(main())
+
+
+class Owned:
+    """Handles keys of owners: those of hanging ones never end."""
+
+    def __init__(self, hanging: set[int]) -> None:
+        self.hanging = hanging
+        self.busy: Counter[int] = Counter()
+        self.most: Counter[int] = Counter()
+        self.order: list[int] = []
+
+    async def __call__(self, key: tuple[int, int]) -> None:
+        owner = key[0]
+        self.order.append(owner)
+        self.busy[owner] += 1
+        self.most[owner] = max(self.most[owner], self.busy[owner])
+        if owner in self.hanging:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        self.busy[owner] -= 1
+
+
+@given(
+    keys=st.lists(st.integers(0, 30), max_size=300),
+    hanging=st.sets(st.integers(0, 30), max_size=29),
+    most=st.integers(1, 20),
+)
+def test_owners_that_hang_hold_up_nobody_else(keys: list[int], hanging: set[int], most: int) -> None:
+    async def main() -> None:
+        handler = Owned(hanging)
+        queue = WorkQueue(handler, most, lambda key: key[0])
+        for number, owner in enumerate(keys):
+            queue.add((owner, number))
+        working = asyncio.create_task(queue.run())
+        for _ in range(10 + 3 * len(keys)):
+            await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        done = Counter(handler.order)
+        for owner, count in Counter(keys).items():
+            if owner in hanging:
+                assert min(count, most, AT_LEAST) <= done[owner] <= min(count, most)
+            else:
+                assert done[owner] == count
+        assert all(count <= most for count in handler.most.values())
+
+    asyncio.run(main())
+
+
+def test_no_owner_has_more_handlers_than_it_may(run: Run) -> None:
+    async def main() -> None:
+        handler = Owned({0})
+        queue = WorkQueue(handler, 3)
+        for number in range(9):
+            queue.add((0, number))
+        working = asyncio.create_task(queue.run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert handler.busy[0] == 3
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        again = asyncio.create_task(queue.run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(handler.order) == 6, "the next run has all its handlers"
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+
+    run(main())
+
+
+@given(many=st.integers(1, 200), few=st.integers(1, 5), owners=st.integers(1, 5))
+def test_owners_take_turns(many: int, few: int, owners: int) -> None:
+    async def main() -> None:
+        handler = Owned(set())
+        queue = WorkQueue(handler, 1, lambda key: key[0])
+        for number in range(many):
+            queue.add((0, number))
+        for owner in range(1, owners + 1):
+            for number in range(few):
+                queue.add((owner, number))
+        working = asyncio.create_task(queue.run())
+        for _ in range(10 + 10 * (many + few * owners)):
+            await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        last = max(at for at, owner in enumerate(handler.order) if owner)
+        assert last < (few + 1) * (owners + 1)
+
+    asyncio.run(main())
