@@ -259,8 +259,8 @@ def test_rules_at_the_root_name_the_field_they_blame() -> None:
             assert rule["fieldPath"].startswith("."), f"{kind}: {rule['rule']}"
 
 
-def test_rules_on_transitions_stand_where_values_can_be_matched() -> None:
-    """Inside an atomic list the apiserver cannot tell which old value belongs to which new one."""
+def test_rules_on_transitions_are_where_values_can_be_matched() -> None:
+    """Inside an atomic list the apiserver cannot know which old value belongs to which new one."""
     for node in NODES:
         for rule in node.schema.get("x-kubernetes-validations", ()):
             assert not ("oldSelf" in rule["rule"] and "[]" in node.path), node.path

@@ -4,13 +4,20 @@ import pytest
 
 import armonik_sdk.client as public
 from armonik_sdk.client import errors
-from armonik_sdk.client.forward import Service
+from armonik_sdk.client.transport.port_forward import Service
 
 
 def test_everything_promised_is_there_and_nothing_else_is_public() -> None:
     assert sorted(public.__all__) == public.__all__
     modules = {name for name, value in vars(public).items() if inspect.ismodule(value)}
-    assert {name for name in vars(public) if not name.startswith("_")} - modules == set(public.__all__)
+    own = {name for name in dir(public) if not name.startswith("_")} - modules
+    assert own - {"TYPE_CHECKING", "Any"} == set(public.__all__)
+    assert {name for name in public.__all__ if getattr(public, name).__name__ != name} == set()
+
+
+def test_a_name_that_is_not_public_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Clinet'"):
+        _ = public.Clinet
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:

@@ -1,12 +1,16 @@
 import json
+import tracemalloc
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from armonik_sdk.api.bounds import MAX_LINE_BYTES
 from armonik_sdk.api.kinds import Dependency, Item, Task, TaskOptions
 from armonik_sdk.client.errors import Refused
-from armonik_sdk.client.manifest import Draft, Element, Plan, plan
+from armonik_sdk.client.manifest import PIECE_BYTES, Draft, Element, Plan, plan
 
 
 def drafted(**fields) -> Plan:
@@ -28,11 +32,11 @@ def payload_of(planned: Plan, index: int) -> bytes:
 
 def test_a_plain_task_says_nothing_that_was_not_said() -> None:
     manifest = drafted(payload="7").task.to_object()
-    assert manifest["spec"] == {"session": "demo", "payload": {"inline": "7"}}
+    assert manifest["spec"] == {"session": "demo", "sessionUid": "s-uid", "payload": {"inline": "7"}}
     assert Task.from_manifest(manifest).spec.total == 1
 
 
-def test_what_was_said_stands_in_the_manifest() -> None:
+def test_what_was_said_is_in_the_manifest() -> None:
     spec = drafted(
         count=3,
         depends_on=[Dependency(task="before")],
@@ -41,6 +45,7 @@ def test_what_was_said_stands_in_the_manifest() -> None:
     ).task.to_object()["spec"]
     assert spec == {
         "session": "demo",
+        "sessionUid": "s-uid",
         "count": 3,
         "dependsOn": [{"task": "before"}],
         "outputs": ["left", "right"],
@@ -77,7 +82,7 @@ def test_more_than_1000_items_are_listed_in_an_object() -> None:
     listed = planned.task.spec.items_ref
     assert listed is not None
     assert (listed.count, planned.task.spec.items) == (2_500, None)
-    uploads = dict(planned.uploads)
+    uploads = {key: b"".join(pieces()) for key, pieces in planned.streams}
     lines = uploads[listed.object].decode().splitlines()
     assert len(lines) == 2_500
     reference = Item.model_validate_json(lines[2_499]).payload
@@ -85,6 +90,39 @@ def test_more_than_1000_items_are_listed_in_an_object() -> None:
     assert reference.object is not None
     start = reference.object.offset or 0
     assert uploads[reference.object.key][start : start + (reference.object.length or 0)] == b"2499"
+
+
+def test_a_long_list_is_made_piece_by_piece_and_little_of_it_is_kept() -> None:
+    class Many(Sequence[bytes]):
+        """100,000 payloads that nobody holds."""
+
+        def __len__(self) -> int:
+            return 100_000
+
+        def __getitem__(self, index: Any) -> Any:
+            if index >= len(self):
+                raise IndexError
+            return b"payload %d" % index + b"." * 100
+
+    tracemalloc.start()
+    try:
+        planned = drafted(items=Many())
+        sizes = {key: [len(piece) for piece in pieces()] for key, pieces in planned.streams}
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert planned.uploads == ()
+    assert [sum(each) > 10_000_000 for each in sizes.values()] == [True, True]
+    assert max(map(max, sizes.values())) < 2 * PIECE_BYTES
+    assert peak / len(Many()) < 200, "bytes an item; those that are remembered are most of it"
+
+
+def test_an_item_of_a_long_list_that_is_wrong_is_refused_while_it_is_sent() -> None:
+    wrong = Element(payload="1", outputs=["Not A Name"])
+    planned = drafted(items=["1"] * 1_500 + [wrong])
+    (_, pieces), _ = planned.streams
+    with pytest.raises(Refused, match=r"outputs"):
+        b"".join(pieces())
 
 
 def test_an_element_has_its_own_options_and_dependencies() -> None:
@@ -120,3 +158,13 @@ def test_every_element_gets_its_own_bytes(items: list[bytes], blow_up: int) -> N
     blown = [item * 10 ** (blow_up + 1) for item in items]
     planned = drafted(items=blown)
     assert [payload_of(planned, index) for index in range(len(blown))] == blown
+
+
+def test_an_item_that_is_too_long_for_a_line_is_refused_with_its_number() -> None:
+    long = TaskOptions(options={f"o{number}": "😀" * 4_096 for number in range(64)})
+    items = [Element(), Element(options=long), *[Element()] * 1_000]
+    ((_, lines),) = drafted(items=items).streams
+    with pytest.raises(
+        Refused, match=rf"items\[1\]: it takes [0-9]+ bytes as a line, more than {MAX_LINE_BYTES}"
+    ):
+        list(lines())

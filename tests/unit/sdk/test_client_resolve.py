@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armonik_sdk.api.kinds import ObjectRef
-from armonik_sdk.api.records import Outcome, OutcomeKind, Piece, ResultEntry, ResultState, RunResults
+from armonik_sdk.api.records import Outcome, OutcomeKind, Piece
+from armonik_sdk.api.results import ResultEntry, ResultState, RunResults
 from armonik_sdk.client.errors import ResultAborted, ResultDamaged, ResultDeleted
-from armonik_sdk.client.resolve import Found, Read, Undecided, plan_reads, resolve
+from armonik_sdk.client.results.location import Found, Read, Undecided, plan_reads, resolve
 
 
 def digest(data: bytes) -> str:
@@ -54,7 +55,7 @@ def test_what_no_run_names_is_undecided() -> None:
 
 def test_a_result_handed_to_a_sub_task_is_undecided_until_that_ends() -> None:
     outcome = Outcome(index=0, kind=OutcomeKind.COMPLETED, delegated=("t.0.result",))
-    assert resolve("t.0.result", None, [run(outcome)]) is Undecided.HANDED
+    assert resolve("t.0.result", None, [run(outcome)]) is Undecided.DELEGATED
     child = ResultEntry(state=ResultState.COMPLETED, ref=ObjectRef(key="child", offset=0, length=1))
     found = resolve("t.0.result", child, [run(outcome)])
     assert isinstance(found, Found)

@@ -124,7 +124,7 @@ def test_translation() -> None:
             "choice": {"type": "string", "enum": ["a", "b"]},
             "only": {"type": "boolean", "enum": [True]},
             "small": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 9},
-            "large": {"type": "integer", "format": "int64"},
+            "large": {"type": "integer", "format": "int64", "maximum": 2**53 - 1},
             "kept": {"type": "integer", "format": "int32", "maximum": 5, "default": 2},
             "texts": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 5}},
         },

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from armonik_sdk.garbage import YOUNG, collect_seldom
+from armonik_sdk.gc_tuning import YOUNG, tune
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +24,14 @@ class Knot:
         self.itself = self
 
 
-def test_what_stands_is_looked_through_no_more() -> None:
-    collect_seldom()
+def test_what_existed_at_the_start_is_searched_no_more() -> None:
+    tune()
     assert gc.get_freeze_count() > 0
     assert gc.get_threshold()[0] == YOUNG
 
 
 def test_cycles_are_freed_before_many_more_objects_are_made() -> None:
-    collect_seldom()
+    tune()
     knots = [weakref.ref(Knot()) for _ in range(100)]
     kept = [[number] for number in range(2 * YOUNG)]
     assert len(kept) == 2 * YOUNG

@@ -125,7 +125,7 @@ def test_a_large_payload_does_not_fit_into_a_manifest() -> None:
     assert Payload.of(b"\xff" * 32_768).content() == b"\xff" * 32_768
     with pytest.raises(ValueError, match="32769 bytes do not fit"):
         Payload.of(b"x" * 32_769)
-    with pytest.raises(ValidationError, match="at most 32768 bytes"):
+    with pytest.raises(InvalidManifest, match="at most 32 KiB in UTF-8"):
         Payload(inline="é" * 16_385)
 
 
@@ -141,7 +141,7 @@ def test_a_payload_is_exactly_one_thing(fields: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"task": "a", "result": "b"}, {"result": "b", "index": 0}])
 def test_a_dependency_is_a_task_or_a_result(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=r"exactly one of task, result|cannot stand beside result"):
+    with pytest.raises(ValidationError, match=r"exactly one of task, result|cannot be used with result"):
         Dependency.model_validate(fields)
 
 
@@ -184,9 +184,9 @@ def test_items_in_an_object_are_not_in_the_spec() -> None:
 
 
 def test_a_session_with_several_partitions_needs_a_default() -> None:
-    with pytest.raises(ValidationError, match=r"required when the session has several"):
+    with pytest.raises(InvalidManifest, match=r"required when the session has several"):
         SessionSpec(partitions=["a", "b"])
-    with pytest.raises(ValidationError, match="must be one of"):
+    with pytest.raises(InvalidManifest, match="must be one of"):
         SessionSpec(partitions=["a"], task_defaults=TaskOptions(partition="b"))
     assert SessionSpec(partitions=["a"]).desired_state is SessionState.RUNNING
 
@@ -234,7 +234,7 @@ def test_counts_of_tasks_add_up_to_those_of_a_session() -> None:
 def test_intervals_in_a_status_are_ranges() -> None:
     status = TaskStatus(succeeded_indexes=str(Ranges.of([(0, 498), (500, 501)])))
     assert Ranges.parse(status.succeeded_indexes) == Ranges.of([(0, 498), (500, 501)])
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidManifest):
         TaskStatus(succeeded_indexes="0-")
 
 
@@ -252,7 +252,7 @@ def test_the_time_of_a_condition_moves_only_with_its_status() -> None:
     assert len(flipped) == 1
 
 
-def test_the_most_telling_condition_stands_first() -> None:
+def test_the_most_significant_condition_comes_first() -> None:
     conditions: list[Condition] = []
     for type_ in ("Custom", ConditionType.READY, ConditionType.SUSPENDED, ConditionType.FINISHED):
         conditions = set_condition(conditions, made(type_, True))

@@ -47,6 +47,28 @@ def test_other_subjects_are_refused(subject: str) -> None:
         names.RunId.from_journal(subject)
 
 
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a filter of NATS takes a subject."""
+    wanted, parts = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted, parts = wanted[:-1], parts[: len(wanted) - 1]
+    return len(wanted) == len(parts) and all(w in ("*", part) for w, part in zip(wanted, parts, strict=True))
+
+
+@given(run_id, run_id, label)
+def test_filters_of_a_task_take_what_is_of_its_runs_and_nothing_else(
+    run: names.RunId, other: names.RunId, partition: str
+) -> None:
+    task = run.of_task
+    assert task.run(run.start) == run
+    for one in (run, other):
+        own = one.of_task == task
+        assert matches(task.journal, one.journal) == own
+        assert matches(task.results, one.results) == own
+        assert matches(task.queued, one.queue(partition, 1)) == own
+        assert (task.inventory == one.of_task.inventory) == own
+
+
 @given(uid, st.integers(0, 10**7), label)
 def test_result_ids_are_taken_apart(task: str, index: int, output: str) -> None:
     assert names.split_result_id(names.result_id(task, index, output)) == (task, index, output)
@@ -61,6 +83,12 @@ def test_a_child_has_a_dns_label_for_a_name(
     parent: str, task: str, start: int, element: int, group: int
 ) -> None:
     name = names.child_name(parent * 4, task, start, element, group)
-    assert len(name) <= 51
+    assert len(name) <= 61
     assert name == names.child_name(parent * 4, task, start, element, group)
     assert name != names.child_name(parent * 4, task, start, element, group + 1)
+
+
+def test_elements_that_shared_a_name_of_forty_bits_have_names_of_their_own() -> None:
+    uid = "0b0c7c1e-8a53-4f0e-9d37-2f6f0b7b7a11"
+    found = {names.child_name("big", uid, 0, element, 0) for element in (949_270, 1_785_799)}
+    assert len(found) == 2

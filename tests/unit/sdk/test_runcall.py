@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armonik_sdk.api.runcall import frame, unframe
-from armonik_sdk.worker.executor import LENGTH, split_frames
+from armonik_sdk.worker.executor.process import LENGTH, split_frames
 
 HEADS = st.dictionaries(
     st.text(max_size=5).filter(lambda name: name != "blobs"), st.integers() | st.text(), max_size=3

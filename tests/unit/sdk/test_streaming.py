@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_sdk.client.readable import CHUNK_BYTES, pieces
-from armonik_sdk.dataplane.streaming import ChunkReader
+from armonik_sdk.client.results.base import CHUNK_BYTES, pieces
+from armonik_sdk.dataplane.s3.chunk_reader import ChunkReader
 
 
 async def over(parts: list[bytes]) -> AsyncIterator[bytes]:

@@ -3,8 +3,7 @@ import subprocess
 import sys
 
 import armonik_sdk.worker as public
-from armonik_sdk.api.const import MAX_DEPENDENCIES
-from armonik_sdk.api.runcall import MAX_NEEDS
+from armonik_sdk.api.bounds import MAX_DEPENDENCIES, MAX_NEEDS
 
 
 def test_everything_promised_is_there_and_nothing_else_is_public() -> None:
@@ -24,7 +23,7 @@ def test_a_functions_process_imports_no_more_of_the_library_than_its_image_has()
     code = "import sys, armonik_sdk.worker; print(*(n for n in sys.modules if n.startswith('armonik_sdk')))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     beside = {name for name in loaded.stdout.split() if not name.startswith("armonik_sdk.worker")}
-    assert beside == {"armonik_sdk", "armonik_sdk.api", "armonik_sdk.api.runcall"}
+    assert beside == {"armonik_sdk", "armonik_sdk.api", "armonik_sdk.api.bounds", "armonik_sdk.api.runcall"}
 
 
 def test_a_sub_task_needs_as_much_as_a_task_may() -> None:

@@ -8,17 +8,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_sdk.worker.running import Ended, Running
+from armonik_sdk.worker.executor.transcript import Transcript
+from armonik_sdk.worker.run_scheduler import Ended, Running
 
 
 class Executor:
-    """What `Running` needs of a child; executes when told to."""
+    """What `Running` needs of a child; executes when asked to."""
 
     def __init__(self, fates: dict[int, str]) -> None:
         self.fates = fates
         self.todo: deque[int] = deque()
         self.skip: set[int] = set()
         self.dead = False
+        self.transcript = Transcript()
         self.on_ended: Callable[[list[Ended]], None] | None = None
         self.on_death: Callable[[str], None] | None = None
 
@@ -41,6 +43,7 @@ class Executor:
             if index not in self.skip and self.fates.get(index) == "die":
                 self._die()
             elif index in self.skip or self.fates.get(index) != "hang":
+                self.transcript.add(None, f"t.{index}".encode(), f"{index} prints\n".encode())
                 self.todo.popleft()
                 how = {"skipped": True} if index in self.skip else {"outputs": {}}
                 assert self.on_ended is not None
@@ -59,9 +62,12 @@ class Executors:
     def __init__(self, fates: dict[int, str]) -> None:
         self.fates, self.made = fates, list[Executor]()
 
-    async def take(self) -> Any:
+    async def take(self, environment: str = "") -> Any:
         self.made.append(Executor(self.fates))
         return self.made[-1]
+
+    def catch_up(self, transcript: Transcript) -> None:
+        """Everything is in it already."""
 
     def give_back(self, child: Executor) -> None:
         assert not child.todo
@@ -108,3 +114,24 @@ def test_each_element_ends_once_and_only_its_own_fate_decides_how(
         word = {"ok": "outputs", "die": "failed", "hang": "skipped"}[fates[entry["index"]]]
         assert word in entry
     assert made <= 1 + sum(fate != "ok" for fate in fates)
+
+
+async def test_an_end_brings_what_the_element_printed_if_that_is_asked_for() -> None:
+    for printed in ({"printed": 1024}, {}):
+        executors = Executors({1: "die"})
+        running = Running(executors)  # type: ignore[arg-type]  # what it needs of them is there
+        entries = [{"index": index, "id": f"t.{index}"} for index in range(3)]
+        running.give({"elements": entries, "limit": 3600, **printed}, [])
+        said: dict[int, str | None] = {}
+        while len(said) < 3:
+            await asyncio.sleep(0)
+            if executors.made:
+                executors.made[-1].transcript.add(None, b"t.1", b"last words\n")
+                executors.made[-1].step()
+            running.wake()
+            for entry, blobs in await running.ended():
+                at = entry.get("printed")
+                said[entry["index"]] = None if at is None else bytes(blobs[at]).decode()
+        running.close()
+        texts = {0: "0 prints\n", 1: "last words\n" * 2, 2: "2 prints\n"}
+        assert said == (texts if printed else dict.fromkeys(range(3)))
