@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rendering import Helm, Object, Values, environment, hooks, named, of_kind
 from test_rbac import CUSTOM_KINDS, rights
+
+from rendering import Helm, Object, Values, environment, hooks, named, of_kind
 
 PURGE: Values = {"purgeOnUninstall": True}
 
@@ -13,7 +14,7 @@ def test_finalizers_go_before_the_operator_does(helm: Helm) -> None:
     job = named(objects, "Job", "armonik-cleanup-pre-delete")
     assert hooks(job) == ["pre-delete"]
     container = job["spec"]["template"]["spec"]["containers"][0]
-    assert container["command"] == ["python", "-m", "armonik_operator.cleanup", "--stage", "pre-delete"]
+    assert container["command"] == ["python", "-m", "armonik_operator.app.uninstall", "--stage", "pre-delete"]
     told = environment(container)
     assert told["ARMONIK_DEPLOYMENT"] == named(objects, "Deployment", "armonik-operator")["metadata"]["name"]
     assert told["ARMONIK_PURGE"] == "false"
@@ -40,7 +41,7 @@ def test_purge_deletes_what_was_made_and_the_kinds_last(helm: Helm) -> None:
         assert environment(job["spec"]["template"]["spec"]["containers"][0])["ARMONIK_PURGE"] == "true"
     # Helm deletes the default Partition between the two; with its kind gone it would fail.
     kinds = f"apiextensions.k8s.io/customresourcedefinitions[{CUSTOM_KINDS}]"
-    # The lists tell whether another installation uses them.
+    # The lists show whether another installation uses them.
     used = {f"armonik.io/{plural}": {"list"} for plural in ("sessions", "tasks", "partitions")}
     granted = rights(named(objects, "ClusterRole", "armonik-cleanup-post-delete"))
     assert granted == {kinds: {"delete"}} | used

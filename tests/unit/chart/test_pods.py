@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
-from rendering import Helm, Object, Values, environment, named, of_kind, pods
+import yaml
 
 from armonik_operator.settings import Settings
 from armonik_sdk.api.kinds import Partition
+from rendering import CHART, Helm, Object, Values, environment, named, of_kind, pods
 
 EVERYTHING: Values = {
     "purgeOnUninstall": True,
     "userRoles": {"connect": {"subjects": [{"kind": "Group", "name": "devs"}]}},
+    "functions": {"enabled": True},
 }
 WITHOUT_CLAIMS: Values = {
     "nats": {"persistence": {"enabled": False}},
@@ -71,8 +74,16 @@ def test_openshift_chooses_the_ids(helm: Helm) -> None:
         assert not {"runAsUser", "runAsGroup", "fsGroup"} & spec["securityContext"].keys(), where
 
 
-# Each image of the chart: where its values stand, and where it must arrive.
-IMAGES = ["operator", "agent", "nats", "objectStore", "defaultPartition.worker"]
+# Each image of the chart: where its values are, and where it must arrive.
+IMAGES = [
+    "operator",
+    "agent",
+    "nats",
+    "objectStore.versitygw",
+    "objectStore.minio",
+    "defaultPartition.worker",
+    "functions",
+]
 
 
 @pytest.mark.parametrize("values_path", IMAGES)
@@ -80,14 +91,18 @@ def test_images_and_pull_policies_come_from_values(helm: Helm, values_path: str)
     values: Values = {"image": {"repository": "marked", "tag": "t1", "pullPolicy": "Always"}}
     for key in reversed(values_path.split(".")):
         values = {key: values}
+    if "functions" in values:
+        values["functions"]["enabled"] = True
+    if values_path == "objectStore.minio":
+        values["objectStore"]["server"] = "minio"
     objects = helm.render(EVERYTHING | values | {"global": {"imageRegistry": "registry.example/x/"}})
     references = [image for image in _images(objects) if image[0] == "registry.example/x/marked:t1"]
     assert references
     assert {policy for _, policy in references} == {"Always"}
     others = {image for image, _ in _images(objects)} - {"registry.example/x/marked:t1"}
-    assert all(
-        image.startswith("registry.example/x/armonik-") and image.endswith(":0.1.0") for image in others
-    )
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    right = rf"registry\.example/x/armonik-[\w-]+:{version}(-python3\.12)?"
+    assert all(re.fullmatch(right, image) for image in others)
 
 
 def _images(objects: list[Object]) -> list[tuple[str, str]]:
@@ -125,9 +140,13 @@ def test_operator_is_alone_and_replaced_not_doubled(objects: list[Object]) -> No
     assert deployment["spec"]["replicas"] == 1
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     operator = _operator(objects)
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert operator[probe]["httpGet"] == {"path": "/healthz", "port": "health"}
-    assert {"name": "health", "containerPort": 8080} in operator["ports"]
+    for probe, path in (
+        ("startupProbe", "/livez"),
+        ("livenessProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+    ):
+        assert operator[probe]["httpGet"] == {"path": path, "port": "http"}
+    assert {"name": "http", "containerPort": 8080} in operator["ports"]
 
 
 def test_operator_accepts_its_environment(helm: Helm) -> None:
@@ -200,8 +219,65 @@ def test_default_partition_is_a_valid_partition(helm: Helm) -> None:
     assert made.spec.template.spec.node_selector == {"disk": "fast"}
 
 
+def test_the_partition_for_functions_is_made_where_namespaces_are_kept_apart(helm: Helm) -> None:
+    """Pickles run code: where several namespaces share servers an administrator must ask for it."""
+    shared: Values = {"nats": {"accounts": {"enabled": False}}}
+    one: Values = {"watchNamespaces": ["work"], "defaultPartition": {"namespace": "work"}}
+    two: Values = {"watchNamespaces": ["work", "play"], "defaultPartition": {"namespace": "work"}}
+    made = {
+        name: [
+            p["metadata"]["namespace"]
+            for p in of_kind(helm.render(values), "Partition")
+            if p["metadata"]["name"] == "python"
+        ]
+        for name, values in {
+            "all": {},
+            "shared users": shared,
+            "NATS of somebody": {"nats": {"external": {"url": "nats://n:4222", "existingSecret": "s"}}},
+            "shared bucket": {"objectStore": {"external": {"endpoint": "s:9000", "existingSecret": "s"}}},
+            "one": one | shared,
+            "no default Partition": {
+                "watchNamespaces": ["work"],
+                "defaultPartition": {"enabled": False},
+            },
+            "two": two,
+            "two that share": two | shared,
+            "asked": two | shared | {"functions": {"enabled": True}},
+            "refused": one | {"functions": {"enabled": False}},
+            "elsewhere": {"functions": {"enabled": True, "namespace": "fun"}},
+        }.items()
+    }
+    assert made == {
+        "all": ["default"],
+        "shared users": [],
+        "NATS of somebody": [],
+        "shared bucket": [],
+        "one": ["work"],
+        "no default Partition": ["work"],
+        "two": ["work"],
+        "two that share": [],
+        "asked": ["work"],
+        "refused": [],
+        "elsewhere": ["fun"],
+    }
+
+
+def test_the_partition_for_functions_is_valid_and_names_its_python(helm: Helm) -> None:
+    values: Values = {
+        "functions": {
+            "enabled": True,
+            "pythonVersion": "3.13",
+            "podMax": 7,
+            "resources": {"limits": {"memory": "2Gi"}},
+        }
+    }
+    made = Partition.model_validate(named(helm.render(values), "Partition", "python", "default"))
+    assert made.spec.pod_max == 7
+    assert made.spec.template.spec.worker.image.endswith("armonik-worker-python:0.2.0-python3.13")
+
+
 def test_no_default_partition_no_selftest(helm: Helm) -> None:
-    objects = helm.render({"defaultPartition": {"enabled": False}})
+    objects = helm.render({"defaultPartition": {"enabled": False}, "functions": {"enabled": False}})
     assert of_kind(objects, "Partition", "Pod") == []
 
 

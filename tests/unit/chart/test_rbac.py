@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rendering import Helm, Object, Values, hooks, named, of_kind
 
 ALL_ON: Values = {"purgeOnUninstall": True}
@@ -14,7 +15,7 @@ CUSTOM_KINDS = "partitions.armonik.io,sessions.armonik.io,tasks.armonik.io"
 
 # In every namespace it serves.
 SERVED: Rights = {
-    "armonik.io/sessions": {"list", "watch", "patch", "delete"},
+    "armonik.io/sessions": {"get", "list", "watch", "patch", "delete"},
     "armonik.io/partitions": {"list", "watch"},
     "armonik.io/tasks": {"get", "list", "watch", "create", "delete", "deletecollection"},
     "armonik.io/sessions/status": {"patch"},
@@ -26,14 +27,16 @@ SERVED: Rights = {
     "/secrets[armonik-agent,armonik-client]": {"create", "patch"},
     "/configmaps[armonik-service-configuration]": {"create", "patch"},
     "/namespaces": {"get"},
-    "/events": {"create"},
+    "/events": {"create", "list"},
 }
 # Of the cluster itself.
 CLUSTER: Rights = {
-    "apiextensions.k8s.io/customresourcedefinitions": {"list", "watch"},
     f"apiextensions.k8s.io/customresourcedefinitions[{CUSTOM_KINDS}]": {"create", "patch"},
 }
-NAMESPACES: Rights = {"/namespaces": {"list", "watch"}}
+NAMESPACES: Rights = {
+    "/namespaces": {"get", "list", "watch"},
+    "apiextensions.k8s.io/customresourcedefinitions": {"list", "watch"},
+}
 # In the release's namespace.
 RELEASE: Rights = {
     "coordination.k8s.io/leases[armonik-operator]": {"get", "patch"},
@@ -81,7 +84,7 @@ def _bound_to_operator(binding: Object, kind: str, name: str) -> None:
     ]
 
 
-def test_kinds_are_left_alone_when_told_so(helm: Helm) -> None:
+def test_kinds_are_left_alone_when_configured_so(helm: Helm) -> None:
     role = named(helm.render({"crds": {"manage": False}}), "ClusterRole", "armonik-operator")
     assert not any("customresourcedefinitions[" in where for where in rights(role))
 
@@ -175,3 +178,28 @@ def test_every_binding_names_a_role_and_an_account_of_the_chart(helm: Helm) -> N
             assert hooks(role) == hooks(binding)
             for subject in binding["subjects"]:
                 named(objects, "ServiceAccount", subject["name"], subject["namespace"])
+
+
+def test_templates_of_partitions_are_written_by_who_may_create_pods(helm: Helm) -> None:
+    objects = helm.render()
+    policy = named(objects, "ValidatingAdmissionPolicy", "armonik-partitions")["spec"]
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["partitions"], ["CREATE", "UPDATE"])
+    assert policy["failurePolicy"] == "Fail"
+    binding = named(objects, "ValidatingAdmissionPolicyBinding", "armonik-partitions")["spec"]
+    assert binding == {"policyName": "armonik-partitions", "validationActions": ["Deny"]}
+
+
+def test_the_policy_is_bound_to_the_namespaces_that_are_served(helm: Helm) -> None:
+    objects = helm.render({"watchNamespaces": ["a", "b"]}, release="second")
+    name = "second-armonik-partitions"
+    binding = named(objects, "ValidatingAdmissionPolicyBinding", name)["spec"]
+    assert binding["matchResources"]["namespaceSelector"]["matchExpressions"] == [
+        {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a", "b"]}
+    ]
+    assert binding["policyName"] == named(objects, "ValidatingAdmissionPolicy", name)["metadata"]["name"]
+
+
+def test_without_the_policy_nothing_of_it_is_there(helm: Helm) -> None:
+    objects = helm.render({"partitionPolicy": {"enabled": False}})
+    assert not of_kind(objects, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")

@@ -1,15 +1,17 @@
-"""Values: what is refused, and that values, schema and README tell the same."""
+"""Values: what is refused, and that values, schema and README say the same."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import pytest
 import yaml
-from rendering import CHART, ChartRefusedError, Helm, Values, named
 from values_table import documented_values, values_table
+
+from rendering import CHART, ChartRefusedError, Helm, Values, named, of_kind, pods
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -24,6 +26,8 @@ REFUSED: list[tuple[Values, str]] = [
     ({"operator": {"extraEnv": [{"value": "nameless"}]}}, "/operator/extraEnv/0"),
     ({"agent": {"image": {"tag": "no spaces"}}}, "/agent/image/tag"),
     ({"watchNamespaces": "default"}, "/watchNamespaces"),
+    ({"networkPolicy": {"workers": {"namespaces": ["Not_A_Label"]}}}, "/networkPolicy/workers/namespaces/0"),
+    ({"networkPolicy": {"workers": {"closed": ["169.254.169.254"]}}}, "/networkPolicy/workers/closed/0"),
     ({"watchNamespaces": ["a", "a"]}, "/watchNamespaces"),
     ({"watchNamespaces": ["Not_A_Label"]}, "/watchNamespaces/0"),
     ({"purgeOnUninstall": "yes"}, "/purgeOnUninstall"),
@@ -65,6 +69,9 @@ REFUSED: list[tuple[Values, str]] = [
     ({"defaultPartition": {"slotsPerPod": 0}}, "/defaultPartition/slotsPerPod"),
     ({"defaultPartition": {"podReserved": 11}}, "defaultPartition.podReserved (11) must not be above"),
     ({"defaultPartition": {"templateSpec": {"hostNetwork": True}}}, "/defaultPartition/templateSpec"),
+    ({"functions": {"enabled": "yes"}}, "/functions/enabled"),
+    ({"functions": {"pythonVersion": "3.9"}}, "/functions/pythonVersion"),
+    ({"functions": {"enabled": True, "podReserved": 5}}, "functions.podReserved (5) must not be above"),
     ({"flowControl": {"operatorShares": 0}}, "/flowControl/operatorShares"),
     (
         {"userRoles": {"connect": {"subjects": [{"kind": "Robot", "name": "x"}]}}},
@@ -99,13 +106,31 @@ def test_values_and_schema_name_the_same_fields() -> None:
     assert _paths_of_schema(SCHEMA) == _paths_of_values(DEFAULTS)
 
 
+def test_every_field_of_the_charts_own_objects_is_required() -> None:
+    """`helm upgrade --reuse-values` brings none that an older chart did not have: it must say so."""
+    lacking = {
+        path: sorted(set(node["properties"]) - set(node.get("required", ())))
+        for path, node in _objects({"properties": SCHEMA["properties"]}, "")
+        if "properties" in node and not path.endswith(("/items", "/templateSpec"))  # of Kubernetes' own types
+    }
+    assert {path: names for path, names in lacking.items() if names} == {}
+
+
+def test_values_of_an_older_chart_are_refused_with_the_names_of_those_it_lacks(helm: Helm) -> None:
+    older: Values = {"tls": None, "nats": {"accounts": None}, "objectStore": {"server": None}}
+    with pytest.raises(ChartRefusedError) as refusal:
+        helm.render(older)
+    for field in ("'tls'", "'accounts'", "'server'"):
+        assert f"missing property {field}" in str(refusal.value)
+
+
 def _objects(node: Any, path: str) -> list[tuple[str, dict[str, Any]]]:
     found = []
     if isinstance(node, dict):
         if node.get("type") == "object":
             found.append((path, node))
         for key, child in node.items():
-            if key not in ("if", "then"):  # conditions add to an object that stands elsewhere
+            if key not in ("if", "then"):  # conditions add to an object that is defined elsewhere
                 found += _objects(child, f"{path}/{key}")
     elif isinstance(node, list):
         for index, child in enumerate(node):
@@ -116,7 +141,7 @@ def _objects(node: Any, path: str) -> list[tuple[str, dict[str, Any]]]:
 def _paths_of_schema(node: dict[str, Any], path: str = "") -> set[str]:
     if "$ref" in node:
         definition = node["$ref"].rsplit("/", 1)[1]
-        # Kubernetes' own types stand as `{}` in values.yaml.
+        # Kubernetes' own types are `{}` in values.yaml.
         node = {} if definition in ("resources", "affinity") else SCHEMA["$defs"][definition]
     if path.endswith("templateSpec") or not node.get("properties"):
         return {path}
@@ -161,3 +186,41 @@ def test_local_values_name_local_images(helm: Helm) -> None:
     assert operator["image"] == "localhost/armonik-operator:dev"
     worker = named(objects, "Partition", "default")["spec"]["template"]["spec"]["worker"]
     assert worker["image"] == "localhost/armonik-worker-hello:dev"
+
+
+def test_local_values_fit_a_kind_node_of_two_cpus(helm: Helm) -> None:
+    """Beside Kubernetes' own pods: the release, the demo, and the end-to-end tests in three processes."""
+    objects = helm.render(files=("values-local.yaml",))
+    release = sum(
+        _cpu(container) for _, pod in pods(of_kind(objects, *_LASTING)) for container in pod["containers"]
+    )
+    values = yaml.safe_load((CHART / "values-local.yaml").read_text())
+    agent, partition = _cpu(values["agent"]), values["defaultPartition"]
+    waiting = partition["podMax"] * (agent + _cpu(partition["worker"]))
+    demo = 2 * (agent + OPERATOR_DEFAULT_CPU)
+    tests = 3 * PODS_OF_A_TEST_FILE * (agent + _milli(_cpu_of_test_workers()))
+    assert release + waiting + demo + tests <= 2_000 - KIND_CPU
+
+
+_LASTING = ("Deployment", "StatefulSet")
+KIND_CPU = 950
+"""Requested by the pods of a kind node: apiserver, etcd, controllers, scheduler, DNS, network."""
+OPERATOR_DEFAULT_CPU = 100
+"""Of a worker whose Partition says nothing."""
+PODS_OF_A_TEST_FILE = 4
+
+
+def _cpu_of_test_workers() -> str:
+    (cpu,) = re.findall(
+        r'^WORKER_CPU = "(.+)"$', (CHART / "../../tests/e2e/release.py").read_text(), re.MULTILINE
+    )
+    return str(cpu)
+
+
+def _cpu(container: Values) -> int:
+    return _milli(container["resources"]["requests"]["cpu"])
+
+
+def _milli(quantity: str) -> int:
+    assert quantity.endswith("m")
+    return int(quantity[:-1])

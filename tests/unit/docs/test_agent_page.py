@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from armonik_agent.http import Metrics
+from armonik_agent.http_endpoints import Metrics
 from armonik_agent.settings import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "agent.md").read_text()

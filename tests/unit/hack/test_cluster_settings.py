@@ -5,44 +5,58 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hack.cluster import choose
+from hack.cluster import choose, kind
 from hack.cluster.down import take_down
 from hack.cluster.settings import INSTANCES, Cache, Instance
 from hack.cluster.shell import ClusterError
+from stubs import DOCKER_28, Machine
+
+NO_DOCKER = "Docker is not installed"
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def alone(machine: Machine) -> Machine:
     """A machine without Docker where nothing can be run locally, and nothing is asked for."""
-    for name in ("KUBECONTEXT", "ARMONIK_CLUSTER_DRIVER", "ARMONIK_CLUSTER"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(choose, "docker_answers", lambda: False)
-    monkeypatch.setattr(choose, "can_run_locally", lambda: False)
-    return monkeypatch
+    machine.patch.setattr(choose, "can_run_locally", lambda: False)
+    return machine
 
 
-def test_a_context_that_is_named_wins(machine: pytest.MonkeyPatch) -> None:
-    machine.setenv("KUBECONTEXT", "staging")
-    machine.setenv("ARMONIK_CLUSTER_DRIVER", "local")
-    machine.setattr(choose, "docker_answers", lambda: True)
+def test_a_context_that_is_named_wins(alone: Machine) -> None:
+    alone.patch.setenv("KUBECONTEXT", "staging")
+    alone.patch.setenv("ARMONIK_CLUSTER_DRIVER", "local")
+    alone.has("docker", DOCKER_28)
     assert choose.choose_driver() == "context"
 
 
-def test_docker_wins_over_local(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(choose, "docker_answers", lambda: True)
-    machine.setattr(choose, "can_run_locally", lambda: True)
+def test_docker_wins_over_local(alone: Machine) -> None:
+    alone.has("docker", DOCKER_28)
+    alone.patch.setattr(choose, "can_run_locally", lambda: True)
     assert choose.choose_driver() == "kind"
-    machine.setenv("ARMONIK_CLUSTER_DRIVER", "local")
+    alone.patch.setenv("ARMONIK_CLUSTER_DRIVER", "local")
     assert choose.choose_driver() == "local"
 
 
-def test_local_without_docker(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(choose, "can_run_locally", lambda: True)
+def test_local_without_docker(alone: Machine) -> None:
+    alone.patch.setattr(choose, "can_run_locally", lambda: True)
     assert choose.choose_driver() == "local"
 
 
-def test_nothing_to_use_says_what_to_install(machine: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ClusterError, match=r"install Docker .* or run as root on Debian 12 .* KUBECONTEXT"):
+def test_nothing_to_use_says_what_to_install(alone: Machine) -> None:
+    with pytest.raises(ClusterError, match=rf"{NO_DOCKER} .* or run as root on Debian 12 .* KUBECONTEXT"):
+        choose.choose_driver()
+
+
+def test_a_user_outside_of_group_docker_learns_how_to_join_it(alone: Machine) -> None:
+    alone.has("docker", {"version": "echo permission denied >&2; exit 1"})
+    with pytest.raises(ClusterError, match="usermod -aG docker") as raised:
+        choose.choose_driver()
+    assert "not installed" not in str(raised.value)
+
+
+def test_kind_that_was_asked_for_is_not_replaced_by_anything_else(alone: Machine) -> None:
+    alone.patch.setattr(choose, "can_run_locally", lambda: True)
+    alone.patch.setenv("ARMONIK_CLUSTER_DRIVER", "kind")
+    with pytest.raises(ClusterError, match=f"ARMONIK_CLUSTER_DRIVER is kind, but {NO_DOCKER}"):
         choose.choose_driver()
 
 
@@ -75,10 +89,19 @@ def test_addresses_of_an_instance_fit_together(name: str, tmp_path: Path) -> Non
         assert network.subnet_of(ipaddress.IPv4Network("198.18.0.0/15")), "set aside for benchmarks"
 
 
-def test_an_unknown_instance_is_refused(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    machine.setenv("ARMONIK_CLUSTER", "mine")
+def test_a_local_control_plane_has_one_of_few_names_and_kind_any(alone: Machine) -> None:
+    alone.patch.setenv("ARMONIK_CLUSTER", "mine")
+    instance = Instance.from_environ(Cache(alone.cache))
+    assert kind.cluster_name(instance) == "armonik-mine"
     with pytest.raises(ClusterError, match="must be one of local, ci, probe"):
-        Instance.from_environ(Cache(tmp_path))
+        instance.check_local()
+
+
+@pytest.mark.parametrize("name", ["Mine", "-a", "a/b", "a" * 31, "../a"])
+def test_what_can_be_no_name_of_a_cluster_is_refused(alone: Machine, name: str) -> None:
+    alone.patch.setenv("ARMONIK_CLUSTER", name)
+    with pytest.raises(ClusterError, match=r"ARMONIK_CLUSTER is .* must be at most 30 lower-case"):
+        Instance.from_environ(Cache(alone.cache))
 
 
 def test_a_cluster_of_another_cache_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_every_image_runs_as_nobody_from_a_base_that_can_be_chosen(image: Image)
     assert {line.split()[1] for line in lines if line.startswith("FROM ")} == {"${BASE}"}
 
 
-def test_an_idle_worker_of_ours_ends_when_told_to() -> None:
+def test_an_idle_worker_of_ours_ends_on_a_signal() -> None:
     """Python as process 1 never sees SIGTERM."""
     workers = [image for image in IMAGES if image.name.startswith("worker-")]
     assert workers
@@ -80,3 +80,15 @@ def test_a_pin_that_differs_from_the_lock_is_named(monkeypatch: pytest.MonkeyPat
     (tmp_path / "images/requirements/agent.txt").write_text("thing==1 \\\n    --hash=sha256:00\n")
     with pytest.raises(ClusterError, match=r"agent\.txt pins thing 1, requirements\.lock 2"):
         catalogue.check_pins()
+
+
+def test_what_images_are_made_of_enters_the_context_without_patterns() -> None:
+    """Docker 20.10 does not look below a folder when only a pattern with a wildcard names what is in it."""
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    let_in = [line[1:] for line in lines if line.startswith("!")]
+    assert [name for name in let_in if "*" in name] == []
+    for image in IMAGES:
+        for source in image.sources:
+            assert any(Path(source).is_relative_to(name) for name in let_in), f"{image.name}: {source}"
+    for name in let_in:
+        assert (REPOSITORY / name).exists(), f"{name} is not there"
