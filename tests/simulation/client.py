@@ -7,18 +7,19 @@ from typing import Any, cast
 import nats.errors
 
 from armonik_sdk.api.names import result_journal
-from armonik_sdk.api.records import ResultRecord, ResultRecordKind
-from armonik_sdk.client.connection import Connection
+from armonik_sdk.api.results import ResultRecord, ResultRecordKind
 from armonik_sdk.client.errors import ClientError
-from armonik_sdk.client.link import Link
-from armonik_sdk.client.results import ClientResult
-from armonik_sdk.dataplane.connect import Credentials, connect_nats
+from armonik_sdk.client.results.client_result import ClientResult
+from armonik_sdk.client.transport.connection import Connection
+from armonik_sdk.client.transport.data_plane import DataPlane
+from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import DataPlaneError
+from armonik_sdk.dataplane.nats.connection import connect_nats
 from simulation.store import SimulatedStore
 
 GIVEN_UP = (ClientError, DataPlaneError, nats.errors.Error, TimeoutError)
 """What a call may end with when servers are away; whether it had an effect is not known then."""
-Job = Callable[[ClientResult, Link], Awaitable[object]]
+Job = Callable[[ClientResult, DataPlane], Awaitable[object]]
 
 
 class ResultClient:
@@ -29,11 +30,11 @@ class ResultClient:
         self._store = store
         self._namespace = namespace
         self._jobs: asyncio.Queue[tuple[str, str, Job]] = asyncio.Queue()
-        self._link: Link | None = None
+        self._link: DataPlane | None = None
         self.busy = 0
         """Jobs that have not ended."""
 
-    async def link(self) -> Link:
+    async def link(self) -> DataPlane:
         """Its connection, as handles ask for it."""
         assert self._link is not None
         return self._link
@@ -41,7 +42,7 @@ class ResultClient:
     async def serve(self) -> None:
         """The program."""
         client = await connect_nats(self._credentials, "client")
-        self._link = Link(client, cast("Any", self._store), [])
+        self._link = DataPlane(client, cast("Any", self._store), [])
         while True:
             session, result, job = await self._jobs.get()
             handle = ClientResult(cast("Connection", self), self._namespace, session, result)
@@ -55,7 +56,7 @@ class ResultClient:
     def make(self, session: str, result: str) -> None:
         """Create a result under an id of the test's choice."""
 
-        async def job(handle: ClientResult, link: Link) -> None:
+        async def job(handle: ClientResult, link: DataPlane) -> None:
             record = ResultRecord(record_id=f"made-{result}", kind=ResultRecordKind.CREATED, name=result)
             await link.append_result(result_journal(self._namespace, session, result), record, 0)
 

@@ -21,20 +21,8 @@ from armonik_sdk.api.names import (
     split_result_journal,
 )
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import (
-    Inventory,
-    Outcome,
-    OutcomeKind,
-    Pin,
-    Record,
-    RecordKind,
-    ResultEntry,
-    ResultRecord,
-    ResultRecordKind,
-    ResultState,
-    RunResults,
-    carried,
-)
+from armonik_sdk.api.records import Inventory, Outcome, OutcomeKind, Pin, Record, RecordKind, carried
+from armonik_sdk.api.results import ResultEntry, ResultRecord, ResultRecordKind, ResultState, RunResults
 from simulation.kube import Object
 from simulation.stream import Stored
 from simulation.world import NAMESPACE, World
@@ -48,7 +36,7 @@ _FIELDS = {
 
 
 def each_record(world: World, heed: Callable[[str, Record], None]) -> None:
-    """Tell of each record of a run as it is stored: its subject, and itself as it stands in the journal."""
+    """Call `heed` with each record of a run as it is stored: its subject, and itself as it was written."""
 
     def stored(stream: str, message: Stored) -> None:
         if stream == JOURNAL and split_result_journal(message.subject) is None:
@@ -135,14 +123,15 @@ class Watcher:
 
 def _essence(record: Record, outcome: Outcome) -> Any:
     outputs = {name: record.ref(piece) for name, piece in outcome.outputs.items()}
-    return outcome.kind, outputs
+    beside = [record.ref(piece) if piece is not None else None for piece in (outcome.error, outcome.printed)]
+    return outcome.kind, outputs, beside
 
 
 def check_quiet(world: World, parked: set[str], *, lossy: bool = False) -> None:
     """Everything has ended: statuses, journal, results, queue and objects agree.
 
     `parked` tasks wait for what a user deleted. Where the journal may lose its newest records (`lossy`), the
-    head of a run whose end stands in a status may say less than the status, which then decides.
+    head of a run whose end is in a status may say less than the status, which then decides.
     """
     journal = world.nats.streams[JOURNAL]
     queued = world.nats.streams[QUEUE].messages
@@ -219,7 +208,7 @@ def _check_parked(task: Object, heads: dict[str, Record], *, lossy: bool) -> Non
 
 
 def pins_of(world: World, task: Object) -> dict[str, Pin]:
-    """What the names in `dependsOn` of a Task stand for."""
+    """What the names in `dependsOn` of a Task mean."""
     key = inventory_key(task["metadata"]["namespace"], task["metadata"]["uid"])
     found = world.nats.streams[bucket_stream(TASKS)].last_on(bucket_subject(TASKS, key))
     return Inventory.model_validate_json(found.data).pins if found is not None else {}
@@ -234,7 +223,7 @@ def sums_agree(world: World) -> bool:
 
 
 def left_behind(world: World) -> list[str]:
-    """What still stands of sessions that are gone; desired states of the dead are kept on purpose."""
+    """What still exists of sessions that are gone; desired states of the dead are kept on purpose."""
     kube = [f"session {name}" for name in world.sessions()]
     # One that was never admitted waits for a session of this name, as if it had been applied first.
     kube += [
@@ -275,7 +264,7 @@ def _check_task(
                 f"{name}: element {outcome.index} differs from RESULTS"
             )
             worker_id = uid if total == 1 else f"{uid}.{outcome.index}"
-            for piece in (*outcome.outputs.values(), *outcome.made.values()):
+            for piece in outcome.pieces:
                 data = _bytes(world, entry.ref(piece))
                 assert data.startswith((worker_id.encode() + b"|", b"child")), (
                     f"{name}: {outcome.index} holds {data!r}"
@@ -289,7 +278,9 @@ def _check_delegated(world: World, run: RunId, result: str) -> None:
     found = world.nats.streams[bucket_stream(RESULTS)].last_on(bucket_subject(RESULTS, key))
     assert found is not None, f"{result} was handed to a child and has no entry"
     entry = ResultEntry.model_validate_json(found.data)
-    assert entry.state in (ResultState.COMPLETED, ResultState.ABORTED), f"{result} is {entry.state} for ever"
+    assert entry.state in (ResultState.COMPLETED, ResultState.ABORTED), (
+        f"{result} is {entry.state} at the end"
+    )
     if entry.ref is not None:
         assert b"|" in _bytes(world, entry.ref)
 

@@ -2,11 +2,11 @@
 
 import copy
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from armonik_operator.adapters.kube import TASKS, Kind
+from armonik_operator.clients.kube import TASKS, Kind
 from armonik_operator.errors import AlreadyExists, Conflicted, KubeUnavailable, NotFound, Refused
 from simulation.loop import VirtualLoop
 from simulation.process import CURRENT, OUTSIDE
@@ -17,12 +17,14 @@ WATCHED = ("sessions", "tasks", "partitions", "pods")
 
 
 class SimulatedKube:
-    """Objects by kind, namespace and name; tells a listener of every change."""
+    """Objects by kind, namespace and name; calls a listener with every change."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.down = False
+        self.skips_own = False
+        """Watches do not deliver statuses that an operator wrote."""
         self.listeners: list[Callable[[str, str | None, Object], None]] = []
         self._version = 0
 
@@ -33,17 +35,41 @@ class SimulatedKube:
         """What a watch lists first."""
         return [(key[0], copy.deepcopy(obj)) for key, obj in self.objects.items() if key[0] in WATCHED]
 
+    async def probe(self) -> None:
+        """Whether it answers."""
+        await self._turn()
+
+    async def unserved(self, kinds: Iterable[Kind]) -> list[str]:
+        """All kinds are served."""
+        await self._turn()
+        return []
+
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """Read one object."""
         await self._turn()
         return copy.deepcopy(self._standing(kind, name, namespace))
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "", most: int = 0
     ) -> Objects:
-        """All that match."""
+        """All that match; with `most` only so many."""
         await self._turn()
-        return [copy.deepcopy(obj) for obj in self._matching(kind, namespace, labels, fields)]
+        found = [copy.deepcopy(obj) for obj in self._matching(kind, namespace, labels, fields)]
+        return found[:most] if most else found
+
+    async def each(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Object]:
+        """All that match, one after the other."""
+        for obj in await self.list(kind, namespace, labels=labels, fields=fields):
+            yield obj
+
+    async def metadata(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Object]:
+        """Their metadata."""
+        for obj in await self.list(kind, namespace, labels=labels, fields=fields):
+            yield obj["metadata"]
 
     async def create(
         self, kind: Kind, body: Object, namespace: str | None = None, *, dry_run: bool = False
@@ -64,7 +90,7 @@ class SimulatedKube:
         return copy.deepcopy(obj)
 
     async def apply(self, kind: Kind, body: Object, namespace: str | None = None) -> Object:
-        """Create, or merge into what stands."""
+        """Create, or merge into what exists."""
         try:
             return await self.patch(kind, body["metadata"]["name"], body, namespace)
         except NotFound:
@@ -87,7 +113,8 @@ class SimulatedKube:
         if new.get("spec") != old.get("spec"):
             new["metadata"]["generation"] = old["metadata"]["generation"] + 1
         if new != old:
-            self._put((kind.plural, namespace or "", name), new, "MODIFIED")
+            told = not (status and self.skips_own and CURRENT.get() is not OUTSIDE)
+            self._put((kind.plural, namespace or "", name), new, "MODIFIED" if told else "")
         self._drop_if_over(kind, namespace or "", name)
         return copy.deepcopy(new)
 
@@ -156,7 +183,7 @@ class SimulatedKube:
         self._tell(key[0], event, obj)
 
     def _tell(self, plural: str, event: str, obj: Object) -> None:
-        if plural in WATCHED:
+        if plural in WATCHED and event:
             for listener in list(self.listeners):
                 listener(plural, event, copy.deepcopy(obj))
 

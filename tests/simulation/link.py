@@ -107,9 +107,9 @@ class Link:
 
 
 class SimulatedTransport(Transport):
-    """What the real client takes for a TCP connection; the network is told by `dial`."""
+    """What the real client takes for a TCP connection; `dial` connects it to the network."""
 
-    dial: Callable[[], Link]
+    dial: Callable[[str], Link]
 
     def __init__(self) -> None:
         self._link: Link | None = None
@@ -117,7 +117,7 @@ class SimulatedTransport(Transport):
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """Connect, or fail as an unreachable server does."""
         await asyncio.sleep(LATENCY)
-        self._link = type(self).dial()
+        self._link = type(self).dial(str(uri.hostname))
 
     async def connect_tls(self, *_: Any, **__: Any) -> None:
         """Never asked for."""

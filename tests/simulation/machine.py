@@ -1,4 +1,4 @@
-"""The adversary: users and misfortune in any order, as Hypothesis draws them, and peace at the end."""
+"""The adversary: users and faults in any order, as Hypothesis draws them, and peace at the end."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from armonik_sdk.api.kinds import Task
 from armonik_sdk.api.names import JOURNAL, QUEUE, RunId
-from armonik_sdk.api.records import Record, ResultState
+from armonik_sdk.api.records import Record
+from armonik_sdk.api.results import ResultState
 from simulation.invariants import (
     Watcher,
     check_quiet,
@@ -166,7 +167,7 @@ class Installation(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.w.passes(seconds)
 
-    # Misfortune ----------------------------------------------------------------------------------------
+    # Faults --------------------------------------------------------------------------------------------
 
     @rule()
     def agent_dies(self) -> None:
@@ -325,7 +326,7 @@ class Installation(RuleBasedStateMachine):
 
 
 def _cancels_shown(task: dict[str, Any]) -> bool:
-    """Whether the elements that a user cancelled have ended, of a Task that waits for ever."""
+    """Whether the elements that a user cancelled have ended, of a Task that waits without end."""
     wanted = str(Task.from_object(task).spec.cancelled)
     return _finished(task) or task.get("status", {}).get("cancelledIndexes", "") == wanted
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 import grpc.aio
 
 from armonik_sdk.api.runcall import METHOD, frame, unframe
+from simulation.process import CURRENT, Process
 
 CHILD = b"child"
 """Payload of sub-tasks."""
@@ -26,8 +28,14 @@ class SimulatedChannel:
 
     chance = random.Random(0)
 
+    takes_runs: bool | None = None
+    """Of all workers; by chance if unset."""
+    begun: Callable[[Process, str, str], None] | None = None
+    """Called with each execution: the process of its agent, the mode, the id of its task."""
+
     def __init__(self) -> None:
-        self._takes_runs = self.chance.random() < 0.5
+        by_chance = self.chance.random() < 0.5
+        self._takes_runs = by_chance if self.takes_runs is None else self.takes_runs
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -35,7 +43,7 @@ class SimulatedChannel:
     def stream_stream(self, method: str) -> Any:
         """The one call that is made this way."""
         assert method == METHOD
-        return lambda: RunCall(self.chance, self._takes_runs)
+        return lambda **_: RunCall(self.chance, self._takes_runs)
 
 
 class RunCall:
@@ -109,7 +117,7 @@ class RunCall:
             if entry is None:
                 self._said.put_nowait(failure(grpc.StatusCode.UNAVAILABLE))
                 return
-            ended.append(entry)
+            ended.append(_with_printed(element, head, entry, blobs))
             if not self._left or self._chance.random() < 0.3:
                 self._said.put_nowait(frame({"ended": ended}, blobs))
                 ended, blobs = [], []
@@ -124,6 +132,8 @@ class RunCall:
             self._skipped.discard(index)  # it may be given again
             return {"index": index, "skipped": True}
         mode, seconds = options.get("mode", "ok"), float(options.get("seconds", "0.05"))
+        if SimulatedChannel.begun is not None:
+            SimulatedChannel.begun(CURRENT.get(), mode, element["id"])
         seconds *= self._chance.uniform(0.2, 1.8)
         late = mode == "hang" or seconds > limit
         if not await self._stays(index, limit if late else seconds):
@@ -133,7 +143,10 @@ class RunCall:
         if mode == "crash" or (mode == "flaky" and self._chance.random() < 0.5):
             return {"index": index, "failed": "it crashed"} if self._chance.random() < 0.5 else None
         if mode == "error":
-            return {"index": index, "error": "asked to fail"}
+            if self._chance.random() < 0.5:
+                return {"index": index, "error": "asked to fail"}
+            blobs.append(f"{element['id']}|why".encode())
+            return {"index": index, "error": "asked to fail", "detail": len(blobs) - 1}
         return {"index": index, "seconds": seconds} | self._outputs(element, mode, head, given, blobs)
 
     async def _stays(self, index: int, seconds: float) -> bool:
@@ -176,3 +189,12 @@ class RunCall:
             entry["children"][0]["output"] = names[0]
             blobs.extend(below)
         return entry
+
+
+def _with_printed(element: Entry, head: Entry, entry: Entry, blobs: list[bytes]) -> Entry:
+    """One element in three prints a line, another one more than a record takes."""
+    length = {0: 40, 1: 5_000}.get(element["index"] % 3, 0)
+    if not length or not head.get("printed") or entry.get("skipped"):
+        return entry
+    blobs.append(f"{element['id']}|".encode().ljust(length, b"."))
+    return {**entry, "printed": len(blobs) - 1}

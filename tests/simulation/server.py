@@ -301,11 +301,25 @@ class NatsServer:
                 return {"total": len(mine), "offset": 0, "limit": 256, "consumers": page}
             case ["CONSUMER", "INFO", stream, name]:
                 return self._about_consumer(self._consumer(stream, name))
+            case ["INFO"]:
+                return self._account()
             case ["CONSUMER", "DELETE", stream, name]:
                 del self.consumers[self._consumer(stream, name).stream.name, name]
                 return {"success": True}
             case _:
                 raise AssertionError(f"the simulation does not know $JS.API.{'.'.join(parts)}")
+
+    def _account(self) -> dict[str, Any]:
+        """The account, which has no limits."""
+        unlimited = ("memory", "storage", "streams", "consumers")
+        limits = {f"max_{what}": -1 for what in unlimited} | {
+            "max_ack_pending": -1,
+            "memory_max_stream_bytes": -1,
+            "storage_max_stream_bytes": -1,
+            "max_bytes_required": False,
+        }
+        counts = {"memory": 0, "storage": 0, "streams": len(self.streams), "consumers": len(self.consumers)}
+        return counts | {"limits": limits, "api": {"total": 0, "errors": 0}}
 
     def _stream(self, name: str) -> Stream:
         if name not in self.streams:

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-import armonik_operator.reconcile.task as task_plan
+import armonik_operator.planning.task as task_plan
 from armonik_sdk.api.names import JOURNAL, TASKS, RunId, bucket_stream
 from armonik_sdk.api.records import Inventory, Record, RecordKind
 from simulation.invariants import Watcher, check_quiet, each_record

@@ -1,4 +1,4 @@
-"""Users and misfortune in any order: every element ends once, and all records agree.
+"""Users and faults in any order: every element ends once, and all records agree.
 
 The number of histories and of their steps is `ARMONIK_SIMULATION_EXAMPLES` and `ARMONIK_SIMULATION_STEPS`;
 `make soak` asks for many. In a third as many histories again NATS loses what it had confirmed.

@@ -1,4 +1,4 @@
-"""The watch of a kind tells an operator that starts of what there is long after the journal was replayed."""
+"""The watch of a kind delivers the objects to an operator that starts long after the journal was replayed."""
 
 import pytest
 

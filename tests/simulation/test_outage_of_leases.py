@@ -1,10 +1,10 @@
-"""NATS is away for longer than a lease, and shorter than an agent waits for it: work goes on meanwhile."""
+"""NATS is away for longer than a lease, and shorter than an agent waits for it: work continues meanwhile."""
 
 import pytest
 
-from armonik_agent.work import AWAY_SECONDS
+from armonik_agent.execution.active_run import AWAY_SECONDS
 from armonik_sdk.api.records import Record, RecordKind
-from armonik_sdk.dataplane.topology import ACK_WAIT
+from armonik_sdk.dataplane.nats.streams import ACK_WAIT
 from simulation.invariants import Watcher, check_quiet, completed, each_record
 from simulation.world import World
 
@@ -12,7 +12,7 @@ COUNT = 60
 AWAY = (ACK_WAIT + AWAY_SECONDS) / 2
 
 
-@pytest.mark.timeout(120)  # virtual time stands still where an agent is busy with nothing
+@pytest.mark.timeout(120)  # virtual time stops where an agent is busy with nothing
 @pytest.mark.parametrize("seed", range(6))
 def test_a_run_outlives_the_end_of_its_lease_while_nats_is_away(seed: int) -> None:
     with World(seed, 2, whole=True) as world:

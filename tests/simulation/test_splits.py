@@ -17,7 +17,7 @@ def nothing(world: World) -> None:
 
 
 def the_owner_dies(world: World) -> None:
-    """Before it hears that its batch stands, or right after."""
+    """Before it learns that its batch is stored, or right after."""
     for pod in list(world.pods.values()):
         world.background(world.kill_agent(pod))
 

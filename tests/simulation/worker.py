@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from armonik.protogen.common import agent_common_pb2 as wire
 from armonik.protogen.common.objects_pb2 import Empty, Output
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 
-from armonik_agent.worker_api import AgentService
+from armonik_agent.worker.agent_service import AgentService
 from simulation.process import CURRENT, Process
 from simulation.runworker import CHILD, failure
 
@@ -52,6 +53,8 @@ class SimulatedWorker:
     """
 
     chance = random.Random(0)
+    begun: Callable[[Process, str, str], None] | None = None
+    """Called with each execution: the process of its agent, the mode, the id of its task."""
 
     def __init__(self, channel: object) -> None:
         self._process = CURRENT.get()
@@ -68,6 +71,8 @@ class SimulatedWorker:
     async def _work(self, request: Any, limit: float) -> Any:
         options, folder = dict(request.task_options.options), Path(request.data_folder)
         mode = options.get("mode", "ok")
+        if SimulatedWorker.begun is not None:
+            SimulatedWorker.begun(self._process, mode, request.task_id)
         inputs = [(folder / name).read_bytes() for name in (request.payload_id, *request.data_dependencies)]
         seconds = float(options.get("seconds", "0.05")) * self.chance.uniform(0.2, 1.8)
         if mode == "hang" or seconds > limit:

@@ -8,24 +8,26 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
 import nats.aio.client
 
-import armonik_agent.process as agent_main
-import armonik_agent.worker as worker_module
-import armonik_operator.controller as controller_module
-import armonik_operator.reconcile.task as task_plan
+import armonik_agent.main as agent_main
+import armonik_agent.worker.client as worker_module
+import armonik_operator.app.lifecycle as controller_module
+import armonik_operator.planning.task as task_plan
+from armonik_agent.context import Drain
 from armonik_agent.settings import Settings as AgentSettings
-from armonik_agent.site import Drain
-from armonik_operator.adapters.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS
-from armonik_operator.controller import Controller
-from armonik_operator.resources.secrets import nats_secret, s3_secret
+from armonik_operator.app.lifecycle import Operator
+from armonik_operator.clients.kube import PARTITIONS, PODS, SECRETS, SESSIONS, TASKS
+from armonik_operator.clients.store_usage import PartBounds
+from armonik_operator.manifests.secrets import nats_secret
 from armonik_operator.settings import Settings as OperatorSettings
 from armonik_sdk.api.const import GROUP_VERSION, SESSION_FINALIZER
-from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.credentials import Credentials
 from simulation import process as processes
 from simulation.client import ResultClient
 from simulation.kube import WATCHED, Object, SimulatedKube
@@ -39,7 +41,7 @@ from simulation.worker import SERVICES, SimulatedAgentService, SimulatedWorker
 
 NAMESPACE = "team"
 LATE_SECONDS = 40.0
-"""Longest time, by chance, until a watch of an operator that starts again tells of anything."""
+"""Longest time, by chance, until a watch of an operator that starts again delivers anything."""
 T = TypeVar("T")
 _CREDENTIALS = Credentials(
     nats_url="nats://simulation:4222",
@@ -54,12 +56,42 @@ _CREDENTIALS = Credentials(
 )
 
 
+class SimulatedNamespaces:
+    """Accounts that are there when they are needed, and stay."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+
+    async def connect(self, answered: Callable[[], None], *_: object) -> None:
+        """Nothing is asked of NATS."""
+        answered()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def values(self, _: str) -> dict[str, str]:
+        """What agents and clients find in their Secrets; the simulation gives them theirs otherwise."""
+        return {f"{role}-creds": "simulated" for role in ("operator", "agent", "client")}
+
+    def bounds(self, _: str) -> PartBounds:
+        """No part has a bound of its own."""
+        return PartBounds()
+
+    async def replaced(self, _: str) -> bool:
+        """No namespace goes."""
+        return False
+
+    async def collect(self) -> None:
+        """Nothing is left over."""
+
+
 class Pod:
     """A pod with its agent, as the kubelet keeps it."""
 
     def __init__(self, obj: Object) -> None:
         self.name: str = obj["metadata"]["name"]
         self.uid: str = obj["metadata"]["uid"]
+        self.namespace: str = obj["metadata"]["namespace"]
         self.folder = Path(tempfile.mkdtemp(prefix="simulated-pod-"))
         self.process: Process | None = None
         self.drain = Drain()
@@ -69,9 +101,17 @@ class Pod:
 class World:
     """The installation. Its methods are called from outside of the loop unless they are coroutines."""
 
-    def __init__(self, seed: int, pods: int = 2, *, whole: bool = False) -> None:
-        """`whole`: the operator cuts each Task into as few runs as it can, which agents then split."""
+    def __init__(self, seed: int, pods: int = 2, *, whole: bool = False, tenants: bool = False) -> None:
+        """A namespace of the operator and one of users.
+
+        Args:
+            seed: of all chance.
+            pods: of each Partition.
+            whole: the operator cuts each Task into as few runs as it can, which agents then split.
+            tenants: each namespace has accounts of its own on NATS; what these keep is in `accounts`.
+        """
         self._whole = whole
+        self._tenants = tenants
         self.chance = random.Random(seed)
         SimulatedWorker.chance = random.Random(seed + 1)
         SimulatedChannel.chance = random.Random(seed + 2)
@@ -79,6 +119,8 @@ class World:
         processes.install(self.loop)
         self.loop.set_exception_handler(self._unhandled)
         self.nats = NatsServer(self.loop, self.chance)
+        self.accounts = {NAMESPACE: self.nats}
+        """The part of NATS that a namespace sees, by its name: with `tenants` each has one."""
         self.store = SimulatedStore()
         self.kube = SimulatedKube(self.loop)
         self.pods: dict[str, Pod] = {}
@@ -91,7 +133,7 @@ class World:
         self._client: ResultClient | None = None
         self._client_process: Process | None = None
         self.late: dict[str, float] = {}
-        """Seconds until the watch of a kind tells an operator that starts of anything; by chance if unset."""
+        """Seconds until the watch of a kind delivers to an operator that starts; by chance if unset."""
         self._starts = 0
         self._pod_count = pods
         self._patches = contextlib.ExitStack()
@@ -107,8 +149,11 @@ class World:
             dial = staticmethod(self._dial)
 
         enter(patch.object(nats.aio.client, "TcpTransport", Transport))
-        enter(patch.object(controller_module, "S3Store", lambda *_, **__: self.store))
+        enter(patch.object(controller_module, "NamespaceStore", lambda *_, **__: self.store))
         enter(patch.object(controller_module.Kube, "connect", self._connect_kube))
+        if self._tenants:
+            enter(patch.object(controller_module.Provision, "credentials", self._credentials_of))
+            enter(patch.object(controller_module.Provision, "_make_namespaces", self._make_namespaces))
         enter(patch.object(agent_main, "S3Store", lambda *_, **__: self.store))
         enter(patch.object(worker_module, "WorkerStub", SimulatedWorker))
         enter(patch.object(worker_module.grpc.aio, "insecure_channel", lambda *_, **__: SimulatedChannel()))
@@ -129,7 +174,7 @@ class World:
             SERVICES.clear()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Let the world go on until this is done."""
+        """Let the world continue until this is done."""
         result = self.loop.run_until_complete(coroutine)
         if self.problems:
             raise self.problems[0]
@@ -149,16 +194,21 @@ class World:
 
     async def _begin(self) -> None:
         self.kube.listeners.append(self._kubelet)
-        await self.kube.create(SECRETS, nats_secret("armonik-nats"), "armonik")
-        await self.kube.create(SECRETS, s3_secret("armonik-s3", "armonik"), "armonik")
+        if not self._tenants:
+            await self.kube.create(SECRETS, nats_secret("armonik-nats"), "armonik")
+        keys = {"access-key": "c2ltdWxhdGlvbg==", "secret-key": "c2ltdWxhdGlvbg=="}
+        await self.kube.create(SECRETS, {"metadata": {"name": "armonik-s3"}, "data": keys}, "armonik")
         self.start_operator()
+        await self._create_partition(NAMESPACE)
+
+    async def _create_partition(self, namespace: str) -> None:
         template = {"spec": {"worker": {"image": "worker"}}}
-        await self._create(
-            PARTITIONS,
-            "Partition",
-            "default",
-            {"podReserved": self._pod_count, "podMax": self._pod_count, "template": template},
-        )
+        spec = {"podReserved": self._pod_count, "podMax": self._pod_count, "template": template}
+        await self._create(PARTITIONS, "Partition", "default", spec, namespace)
+
+    def add_namespace(self, namespace: str) -> None:
+        """Give a further namespace a Partition."""
+        self.run(self._create_partition(namespace))
 
     async def _end(self) -> None:
         for task in self._background:
@@ -182,14 +232,16 @@ class World:
             namespace="armonik",
             nats_url="nats://simulation:4222",
             s3_endpoint="simulation:8333",
+            s3_external=True,
             agent_image="agent",
             manage_crds=False,
+            nats_accounts=self._tenants,
         )
         events = {plural: asyncio.Queue[tuple[str | None, Object]]() for plural in WATCHED}
         self.kube.listeners.append(lambda plural, *event: events[plural].put_nowait(event))
         for plural, obj in self.kube.watched():
             events[plural].put_nowait((None, obj))
-        controller = Controller(settings, holder)
+        controller = Operator(settings, holder)
 
         async def watch(plural: str) -> None:
             """Each kind is watched by itself, and none waits for another, or for the operator's start."""
@@ -208,11 +260,11 @@ class World:
             for task in watching:
                 task.cancel()
 
-    async def _connect_kube(self, *_: object) -> SimulatedKube:
+    async def _connect_kube(self, *_: object, **__: object) -> SimulatedKube:
         return self.kube
 
     async def kill_operator(self, back_after: float = 1.0) -> None:
-        """Kill it at whatever await it stands; Kubernetes starts another."""
+        """Kill it at any await; Kubernetes starts another."""
         if self.operator is not None:
             await self.operator.kill()
         self._later(back_after, self.start_operator)
@@ -246,13 +298,13 @@ class World:
             {
                 "POD_UID": pod.uid,
                 "POD_NAME": pod.name,
-                "POD_NAMESPACE": NAMESPACE,
+                "POD_NAMESPACE": pod.namespace,
                 "ARMONIK_PARTITION": "default",
                 "ARMONIK_CACHE_DIR": str(pod.folder),
                 "ARMONIK_HTTP_PORT": "0",
             }
         )
-        await agent_main.serve(settings, _CREDENTIALS, pod.drain)
+        await agent_main.serve(settings, self._in_account(pod.namespace), pod.drain)
         if not pod.leaving:  # the container ended by itself and is started again
             self._later(1.0, self._start_agent, pod)
 
@@ -262,7 +314,7 @@ class World:
             await asyncio.wait({pod.process.root}, timeout=30.0)
             await pod.process.kill()
         self._set_pod_status(pod, {"phase": "Succeeded"})
-        self.kube.remove(PODS.plural, NAMESPACE, pod.name)
+        self.kube.remove(PODS.plural, pod.namespace, pod.name)
         shutil.rmtree(pod.folder, ignore_errors=True)
 
     async def kill_agent(self, pod: Pod) -> None:
@@ -277,8 +329,25 @@ class World:
         pod.leaving = True
         if pod.process is not None:
             await pod.process.kill()
-        self.kube.remove(PODS.plural, NAMESPACE, pod.name)
+        self.kube.remove(PODS.plural, pod.namespace, pod.name)
         shutil.rmtree(pod.folder, ignore_errors=True)
+
+    async def evict_pod(self, pod: Pod, message: str, grace: float = 1.0) -> None:
+        """The kubelet says why in the pod's status, gives the process a moment, and kills it."""
+        if pod.leaving:
+            return
+        pod.leaving = True
+        self._set_pod_status(pod, {"phase": "Failed", "reason": "Evicted", "message": message})
+        pod.drain.end(0.0)
+        if pod.process is not None and pod.process.root is not None:
+            await asyncio.wait({pod.process.root}, timeout=grace)
+            await pod.process.kill()
+        shutil.rmtree(pod.folder, ignore_errors=True)
+        key = (PODS.plural, pod.namespace, pod.name)
+        while key in self.kube.objects:  # it stays until somebody deletes it
+            if "deletionTimestamp" in self.kube.objects[key]["metadata"]:
+                self.kube.remove(*key)
+            await asyncio.sleep(0.5)
 
     async def _no_http(self, *_: object) -> Any:
         class Runner:
@@ -288,7 +357,7 @@ class World:
         return Runner()
 
     def _set_pod_status(self, pod: Pod, status: Object) -> None:
-        key = (PODS.plural, NAMESPACE, pod.name)
+        key = (PODS.plural, pod.namespace, pod.name)
         if key in self.kube.objects:
             self.kube._put(key, copy.deepcopy(self.kube.objects[key]) | {"status": status}, "MODIFIED")
 
@@ -306,7 +375,7 @@ class World:
         self._client_process = self._start("client", client.serve())
 
     async def kill_client(self) -> None:
-        """Kill it at whatever await it stands; what it was asked for and has not begun is forgotten."""
+        """Kill it at any await; what it was asked for and has not begun is forgotten."""
         if self._client_process is not None:
             await self._client_process.kill()
         self._client = self._client_process = None
@@ -318,13 +387,13 @@ class World:
 
     # What users do -------------------------------------------------------------------------------------
 
-    def create_session(self, name: str) -> None:
+    def create_session(self, name: str, namespace: str = NAMESPACE) -> None:
         """Apply a Session."""
-        self.run(self._create(SESSIONS, "Session", name, {"partitions": ["default"]}))
+        self.run(self._create(SESSIONS, "Session", name, {"partitions": ["default"]}, namespace))
 
-    def create_task(self, name: str, session: str, **spec: Any) -> None:
+    def create_task(self, name: str, session: str, namespace: str = NAMESPACE, **spec: Any) -> None:
         """Apply a Task."""
-        self.run(self._create(TASKS, "Task", name, {"session": session} | spec))
+        self.run(self._create(TASKS, "Task", name, {"session": session} | spec, namespace))
 
     def want(self, kind: str, name: str, state: str) -> None:
         """Set a desired state."""
@@ -344,21 +413,27 @@ class World:
         """Delete a Session or Task."""
         self.run(self.kube.delete(SESSIONS if kind == "Session" else TASKS, name, NAMESPACE))
 
-    def tasks(self) -> dict[str, Object]:
-        """Living Tasks by name."""
-        return {n: o for (p, _, n), o in self.kube.objects.items() if p == TASKS.plural}
+    def tasks(self, namespace: str = "") -> dict[str, Object]:
+        """Living Tasks by name; of all namespaces, or of one."""
+        return {
+            name: obj
+            for (plural, of, name), obj in self.kube.objects.items()
+            if plural == TASKS.plural and namespace in ("", of)
+        }
 
     def sessions(self) -> dict[str, Object]:
         """Living Sessions by name."""
         return {n: o for (p, _, n), o in self.kube.objects.items() if p == SESSIONS.plural}
 
-    async def _create(self, kind: Any, word: str, name: str, spec: Object) -> None:
+    async def _create(
+        self, kind: Any, word: str, name: str, spec: Object, namespace: str = NAMESPACE
+    ) -> None:
         defaults = {} if word == "Partition" else {"desiredState": "Active" if word == "Task" else "Running"}
         meta: Object = {"name": name}
         if word == "Session":
             meta["finalizers"] = [SESSION_FINALIZER]
         body = {"apiVersion": GROUP_VERSION, "kind": word, "metadata": meta, "spec": defaults | spec}
-        await self.kube.create(kind, body, NAMESPACE)
+        await self.kube.create(kind, body, namespace)
 
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -367,13 +442,26 @@ class World:
 
     # Plumbing ------------------------------------------------------------------------------------------
 
-    def _dial(self) -> Link:
-        process = CURRENT.get()
-        if not self.nats.up or not process.alive:
+    async def _make_namespaces(self) -> SimulatedNamespaces:
+        return SimulatedNamespaces()
+
+    async def _credentials_of(self, settings: OperatorSettings) -> Credentials:
+        return self._in_account(settings.watch_namespaces[0])
+
+    def _in_account(self, namespace: str) -> Credentials:
+        """Credentials that lead to what this namespace sees of NATS."""
+        account = namespace if self._tenants else NAMESPACE
+        if account not in self.accounts:
+            self.accounts[account] = NatsServer(self.loop, self.chance)
+        return replace(_CREDENTIALS, nats_url=f"nats://{account}:4222")
+
+    def _dial(self, account: str) -> Link:
+        process, nats = CURRENT.get(), self.accounts.get(account, self.nats)
+        if not nats.up or not process.alive:
             raise ConnectionRefusedError("the server is down")
         link = Link(self.loop, self.chance, process.name)
         process.links.append(link)
-        self.nats.accept(link)
+        nats.accept(link)
         return link
 
     def _start(self, name: str, program: Coroutine[Any, Any, None]) -> Process:
