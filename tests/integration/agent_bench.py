@@ -8,29 +8,32 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from proxy import Proxy
+from servers import as_role
 
-from armonik_agent.http import Metrics
-from armonik_agent.process import serve
+from armonik_agent.context import Drain
+from armonik_agent.http_endpoints import Metrics
+from armonik_agent.main import serve
 from armonik_agent.settings import Settings
-from armonik_agent.site import Drain
+from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import CONTROL, JOURNAL, QUEUE, RunId, consumer, control_key
 from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
-from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.journal import Head, Journal
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.queue import Puller, publish_run
-from armonik_sdk.dataplane.topology import ensure_consumer
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.head import Head
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.journal import Journal
+from armonik_sdk.dataplane.nats.queue import Puller, publish_run
+from armonik_sdk.dataplane.nats.streams import ensure_consumer
+from armonik_sdk.dataplane.s3.store import S3Store
 
 DEADLINE = 90.0
 """Of everything that is awaited; a machine that does other things too needs it."""
@@ -44,9 +47,9 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
 
 
 class WorkerProcess:
-    """`agent_worker.py`, or another script, beside an agent."""
+    """`agent_worker.py`, or another script or command, beside an agent."""
 
-    def __init__(self, folder: Path, script: str = "agent_worker.py") -> None:
+    def __init__(self, folder: Path, script: str | Sequence[str] = "agent_worker.py") -> None:
         self._folder, self._script = folder, script
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,8 +60,24 @@ class WorkerProcess:
             "HOLD": str(self._folder),
         }
         with (self._folder / "worker.log").open("ab") as log:
-            script = Path(__file__).parent / self._script
-            self._process = subprocess.Popen([sys.executable, str(script)], env=env, stdout=log, stderr=log)
+            words = self._script
+            if isinstance(words, str):
+                words = [sys.executable, str(Path(__file__).parent / words)]
+            self._process = subprocess.Popen(words, env=env, stdout=log, stderr=log)
+
+    def restart(self) -> None:
+        """Kill it, unless it has ended, and start another, as a kubelet would."""
+        self.end(kill=True)
+        self.start()
+
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
+    def log(self) -> str:
+        """What it has printed."""
+        return (self._folder / "worker.log").read_text()
 
     def end(self, *, kill: bool = False) -> None:
         """End it as Kubernetes would, or as a crash would."""
@@ -84,7 +103,9 @@ class WorkerProcess:
 class Pod:
     """A worker and an agent in this process, which share a folder."""
 
-    def __init__(self, credentials: Credentials, folder: Path, slots: int, script: str) -> None:
+    def __init__(
+        self, credentials: Credentials, folder: Path, slots: int, script: str | Sequence[str]
+    ) -> None:
         self.uid = str(uuid.uuid4())
         self.folder, self.worker = folder, WorkerProcess(folder, script)
         self.drain, self.metrics = Drain(), Metrics()
@@ -99,7 +120,7 @@ class Pod:
             drain_seconds=0.2,
         )
         self.worker.start()
-        agent = replace(credentials, nats_user="agent")
+        agent = as_role(credentials, "agent")
         self.agent = asyncio.create_task(serve(settings, agent, self.drain, self.metrics))
 
     def count(self, metric: str, **labels: str) -> float:
@@ -137,7 +158,7 @@ class Pods:
         nats: Proxy | None = None,
         store: Proxy | None = None,
         slots: int = 1,
-        script: str = "agent_worker.py",
+        script: str | Sequence[str] = "agent_worker.py",
     ) -> Pod:
         """A pod of the Partition `p`, on its own ways to the servers."""
         credentials = self._credentials
@@ -178,12 +199,19 @@ class Bench:
     store: S3Store
     control: Bucket[Control]
     rival: Puller
+    session: str = field(default_factory=lambda: str(uuid.uuid4()))
+    """That of the next run."""
+
+    async def put(self, content: bytes) -> ObjectRef:
+        """An object that the next run may read."""
+        return await self.store.put(f"ns/{self.session}/client/{uuid.uuid4()}", content)
 
     async def submit(
         self, payload: str, end: int = 1, head: dict[str, Any] | None = None, band: int = 0, **fields: Any
     ) -> RunId:
         """Journal and queue a run of a session and a task of its own."""
-        run = RunId("ns", str(uuid.uuid4()), str(uuid.uuid4()), 0)
+        run = RunId("ns", self.session, str(uuid.uuid4()), 0)
+        self.session = str(uuid.uuid4())
         await self.want(run, fields.pop("state", DesiredState.RUNNING))
         ref = await self.store.put(f"ns/{run.session}/{run.task}/payloads", payload.encode())
         message = RunMessage(

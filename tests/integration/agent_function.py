@@ -38,6 +38,9 @@ def function(element: Element) -> bytes | dict[str, bytes]:
         case ["parent", *numbers]:
             submit(element, numbers)
             return dict.fromkeys(element.outputs[1:], b"own")
+        case ["fan", count, size]:
+            for number in range(int(count)):
+                element.submit(number.to_bytes(4, "big") + bytes(int(size) - 4))
         case ["impossible"]:
             element.submit(b"x", priority=1000)
         case ["unkept", *numbers]:

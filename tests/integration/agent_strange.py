@@ -1,7 +1,9 @@
 """A worker that takes whole runs and does not keep to what was agreed where the payload asks for that."""
 
 import asyncio
+import math
 import os
+import sys
 from typing import Any
 
 import grpc
@@ -10,13 +12,20 @@ from armonik.protogen.common.worker_common_pb2 import HealthCheckReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer, add_WorkerServicer_to_server
 
 from armonik_sdk.api.runcall import METHOD, frame, unframe
-from armonik_sdk.worker.serving import WORKER_ADDRESS
+from armonik_sdk.worker.serve_function import WORKER_ADDRESS
 
 STRANGE = {
     b"unknown": frame({"ended": [{"index": 4711, "outputs": {}}]}),
     b"no list": frame({"ended": 1}),
     b"no blob": frame({"ended": [{"index": 1, "outputs": {"result": 3}}]}),
     b"no number": frame({"ended": [{"index": [1]}]}),
+    b"not a number": frame({"ended": [{"index": 1, "outputs": {"result": 0}, "seconds": math.nan}]}, [b""]),
+    b"infinite": frame({"ended": [{"index": 1, "outputs": {"result": 0}, "seconds": math.inf}]}, [b""]),
+    b"negative": frame({"ended": [{"index": 1, "outputs": {"result": 0}, "seconds": -1}]}, [b""]),
+    b"for ages": frame(
+        {"ended": [{"index": 1, "outputs": {"result": 0}, "seconds": sys.float_info.max}]}, [b""]
+    ),
+    b"beyond floats": frame({"ended": [{"index": 1, "outputs": {"result": 0}, "seconds": 10**400}]}, [b""]),
     b"no frame": b"\0",
 }
 

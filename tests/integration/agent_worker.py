@@ -19,6 +19,17 @@ def processor(task: TaskHandler) -> Output:
         time.sleep(4)
     if what.startswith("hold "):
         send_when_let(task, Path(os.environ["HOLD"]) / what.removeprefix("hold "))
+    elif what.startswith("fan "):
+        count, size = map(int, what.split()[1:])
+        given = {str(number): number.to_bytes(4, "big") + bytes(size - 4) for number in range(count)}
+        for first in range(0, count, 500):  # as much as one request takes
+            names = list(given)[first : first + 500]
+            made = task.create_results({name: given[name] for name in names})
+            outputs = task.create_results_metadata(names)
+            task.submit_tasks(
+                [TaskDefinition(made[name].result_id, [outputs[name].result_id]) for name in names]
+            )
+        task.send_results(dict.fromkeys(task.expected_results, b"fan"))
     elif what == "children":
         made = task.create_results({"child payload": b"echo"})["child payload"]
         task.submit_tasks(

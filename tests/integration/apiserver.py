@@ -4,9 +4,7 @@ No controllers run: what is written stays as it is, and nothing but the apiserve
 the local cluster's cache (`make cluster-build`).
 """
 
-import base64
 import json
-import os
 import secrets
 import shutil
 import ssl
@@ -21,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from hack.apiserver import CERTIFICATE, apiserver_command, etcd_command, kubeconfig, program
 from ports import free_ports
 
-from armonik_operator.adapters.kube import Kube
+from armonik_operator.clients.kube import Kube
 from armonik_sdk.api.crd import crds
 
-CACHE = Path(os.environ.get("ARMONIK_CACHE") or Path.home() / ".cache" / "armonik-k8s")
 START_ATTEMPTS = 3
+OPERATOR = "operator"
+"""The user that operators of tests are; what it may do is in `operator_rights`."""
 READY_SECONDS = 90.0
 
 
@@ -39,13 +38,15 @@ class NotReadyError(Exception):
 class ApiServer:
     """One etcd and one kube-apiserver, as one thing that starts and stops.
 
-    `kubeconfig` is a file that gives full rights; every client that takes one can use it.
+    `kubeconfig` is a file that gives full rights; every client that takes one can use it. The one of
+    `operator_kubeconfig` has those of the chart's roles.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
-        self.token = secrets.token_hex(16)
+        self.operator_kubeconfig = folder / "operator.kubeconfig"
+        self.token, self._operator_token = secrets.token_hex(16), secrets.token_hex(16)
         self.port = 0
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -65,67 +66,42 @@ class ApiServer:
         state = self.folder / f"start-{attempt}"
         state.mkdir()
         etcd_port, peer_port, self.port = free_ports(3)
-        etcd, peer = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"
-        self._run(
-            state,
-            binary("etcd"),
-            *("--data-dir", str(state / "etcd"), "--unsafe-no-fsync", "--log-level", "warn"),
-            *("--listen-client-urls", etcd, "--advertise-client-urls", etcd),
-            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *("--initial-cluster", f"default={peer}"),
-        )
-        key = state / "service-account.key"
-        _openssl("genrsa", "-out", str(key), "2048")
-        tokens = state / "tokens.csv"
-        tokens.write_text(f'{self.token},admin,admin,"system:masters"\n')
-        self._run(
-            state,
-            binary("kube-apiserver"),
-            *("--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", str(self.port)),
-            *("--cert-dir", str(state / "certificates"), "--token-auth-file", str(tokens)),
-            *("--authorization-mode", "RBAC", "--anonymous-auth=false"),
-            *("--service-account-issuer", "https://kubernetes.default.svc"),
-            *("--service-account-key-file", str(key), "--service-account-signing-key-file", str(key)),
-            *("--service-cluster-ip-range", "10.96.0.0/16"),
-            # There is no controller that makes service accounts, and pods are not run.
-            *("--disable-admission-plugins", "ServiceAccount"),
-        )
+        for name in ("etcd", "kube-apiserver"):
+            binary(name)
+        self._run(state, etcd_command(state / "etcd", etcd_port, peer_port))
+        tokens = {"admin": self.token, OPERATOR: self._operator_token}
+        self._run(state, apiserver_command(state, self.port, etcd_port, tokens))
         self._await_ready(state)
 
     def _await_ready(self, state: Path) -> None:
-        certificate = state / "certificates" / "apiserver.crt"
+        certificate = state / CERTIFICATE
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             for process in self._processes:
                 if process.poll() is not None:
                     raise NotReadyError(f"{process.args} ended: {_last_words(state)}")
             if certificate.exists():
-                self._write_kubeconfig(certificate)
+                self._write_kubeconfig(state)
                 with suppress(OSError):  # refused or reset until it listens; the deadline bounds this
                     if self.request("GET", "/readyz")[0] == 200:
                         return
             time.sleep(0.1)
         raise NotReadyError(f"kube-apiserver was not ready in {READY_SECONDS} s: {_last_words(state)}")
 
-    def _write_kubeconfig(self, certificate: Path) -> None:
-        authority = base64.b64encode(certificate.read_bytes()).decode()
-        server = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority-data": authority}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": server}],
-            "users": [{"name": "admin", "user": {"token": self.token}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-            "current-context": "test",
+    def _write_kubeconfig(self, state: Path) -> None:
+        users = {
+            self.kubeconfig: ("admin", self.token),
+            self.operator_kubeconfig: (OPERATOR, self._operator_token),
         }
-        self.kubeconfig.write_text(yaml.safe_dump(config))
-        self._tls = ssl.create_default_context(cadata=certificate.read_text())
+        for path, (user, token) in users.items():
+            path.write_text(kubeconfig(state, self.port, user, token, context="test"))
+        self._tls = ssl.create_default_context(cadata=(state / CERTIFICATE).read_text())
 
-    def _run(self, state: Path, program: Path, *arguments: str) -> None:
-        with (state / f"{program.name}.log").open("wb") as log:
+    def _run(self, state: Path, command: list[str]) -> None:
+        with (state / f"{Path(command[0]).name}.log").open("wb") as log:
             self._processes.append(
                 subprocess.Popen(
-                    [program, *arguments],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -191,16 +167,12 @@ def _last_words(state: Path) -> str:
     return " | ".join(f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in state.glob("*.log"))
 
 
-def _openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
-
-
 def binary(name: str) -> Path:
-    """A program of the local cluster; fails the test with the mend if it was never built."""
-    path = CACHE / "bin" / name
-    if not path.exists():
-        pytest.fail(f"{path} is missing; build it once with `make cluster-build`", pytrace=False)
-    return path
+    """A program of the local cluster; fails the test, with the remedy, if it was never built."""
+    try:
+        return program(name)
+    except FileNotFoundError as missing:
+        pytest.fail(str(missing), pytrace=False)
 
 
 def kubectl_path() -> str:

@@ -93,16 +93,16 @@ _HEAD = (
     "Values and moves are refused at once: `kubectl` prints the field and the sentence, and the Python",
     "client raises `InvalidManifest` before it sends anything, or `Refused`. References are accepted, since",
     "objects may be applied in any order; a condition says what is missing, and an Event of type `Warning`",
-    "tells it once.",
+    "reports it once.",
     "",
     "## Values",
     "",
 )
 _TEXTS = {
     "manifests": "Values that go together or not, names, and the most usual mistakes.",
-    "moves": "Changes of an object that stands. Those of a status are refused even to the operator.",
+    "moves": "Changes of an object that exists. Those of a status are refused even to the operator.",
 }
-_REFERENCES = "The Task goes on by itself once what it names is there; `Finished` stays."
+_REFERENCES = "The Task continues by itself once what it names exists; `Finished` stays."
 
 
 def _sorts() -> list[tuple[str, ...]]:

@@ -182,12 +182,18 @@ TASKS = [
         "spec.items[1].options",
         "all elements run in the partition of their task: set spec.options.partition",
     ),
+    Bad(
+        "environment of an item",
+        task({"items": [{}, {"options": {"environment": {"object": "ns/s/client/e", "sha256": "0" * 64}}}]}),
+        "spec.items[1].options",
+        "all elements import from the environment of their task: set spec.options.environment",
+    ),
     Bad("empty dependency", task({"dependsOn": [{}]}), "spec.dependsOn[0]", "exactly one of task, result"),
     Bad(
         "output of a result",
         task({"dependsOn": [{"result": "r", "output": "o"}]}),
         "spec.dependsOn[0]",
-        "cannot stand beside result",
+        "cannot be used with result",
     ),
     Bad(
         "dependency on itself",

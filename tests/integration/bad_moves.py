@@ -189,7 +189,7 @@ _STATUSES = [
     _status(
         "session removed", {"sessionUid": None}, "status.sessionUid", "sessionUid is pinned at admission"
     ),
-    _status("all of it removed", None, "status", "a status that the journal stands behind cannot be removed"),
+    _status("all of it removed", None, "status", "a status that the journal confirms cannot be removed"),
     _status("open interval", {"succeededIndexes": "0-"}, "status.succeededIndexes", "should match"),
     _status("negative count", {"elements": {"total": -1}}, "status.elements.total", "greater than or equal"),
     _status(

@@ -101,6 +101,70 @@ PARTITIONS = [
         "made by the operator",
     ),
     Bad(
+        "mount of the agent's keys",
+        pods({}, {"volumeMounts": [{"name": "credentials", "mountPath": "/keys"}]}),
+        f"{POD}.worker.volumeMounts[0].name",
+        "has the agent's keys",
+    ),
+    Bad(
+        "volume of the agents' Secret",
+        pods({"volumes": [{"name": "v", "secret": {"secretName": "armonik-agent"}}]}),
+        f"{POD}.volumes[0].secret.secretName",
+        "not for workers",
+    ),
+    Bad(
+        "volume of the CA's Secret",
+        pods({"volumes": [{"name": "v", "secret": {"secretName": "armonik-ca"}}]}),
+        f"{POD}.volumes[0].secret.secretName",
+        "not for workers",
+    ),
+    Bad(
+        "variable from a server's certificate",
+        pods({}, {"envFrom": [{"secretRef": {"name": "armonik-nats-tls"}}]}),
+        f"{POD}.worker.envFrom[0].secretRef.name",
+        "not for workers",
+    ),
+    Bad(
+        "projected Secret of the agents",
+        pods({"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "armonik-agent"}}]}}]}),
+        f"{POD}.volumes[0].projected.sources[0].secret.name",
+        "not for workers",
+    ),
+    Bad(
+        "variable from the agents' Secret",
+        pods(
+            {},
+            {
+                "env": [
+                    {
+                        "name": "A",
+                        "valueFrom": {"secretKeyRef": {"name": "armonik-agent", "key": "nats-password"}},
+                    }
+                ]
+            },
+        ),
+        f"{POD}.worker.env[0].valueFrom.secretKeyRef.name",
+        "not for workers",
+    ),
+    Bad(
+        "variables from the servers' Secret",
+        pods({}, {"envFrom": [{"secretRef": {"name": "armonik-nats"}}]}),
+        f"{POD}.worker.envFrom[0].secretRef.name",
+        "not for workers",
+    ),
+    Bad(
+        "priority class of the system",
+        pods({"priorityClassName": "system-node-critical"}),
+        f"{POD}.priorityClassName",
+        "not for workers",
+    ),
+    Bad(
+        "image of the agent",
+        pods({"agent": {"image": "mine:1"}}),
+        f"{POD}.agent.image",
+        NO_SUCH,
+    ),
+    Bad(
         "service account token",
         pods(
             {"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]}

@@ -1,6 +1,6 @@
 """References that no schema can check: to what is not there, or is not what it is taken for.
 
-The object is accepted, and a condition says what is wrong; most of them end when it is mended.
+The object is accepted, and a condition says what is wrong; most of them end when it is corrected.
 """
 
 import json
@@ -20,7 +20,8 @@ class Reference:
     """Of the object, too."""
     field: str
     spec: Object
-    """Of a Task, unless `manifest` is there. `UID OF x` stands for the UID of the Task x."""
+    """Of a Task, unless `manifest` is there. `UID OF x` is replaced by the UID of the Task x,
+    `FOLDER x` for the key x below the folder of the Session demo."""
     reason: str
     message: str
     condition: str = "Ready"
@@ -40,9 +41,9 @@ class Reference:
         return task(self.spec, self.name)
 
 
-def with_uids(manifest: Object, uids: dict[str, str]) -> Object:
-    """The manifest with the UIDs of Tasks that exist in their places."""
-    text = json.dumps(manifest)
+def with_uids(manifest: Object, uids: dict[str, str], folder: str) -> Object:
+    """The manifest with the UIDs of Tasks that exist, and the Session's folder, in their places."""
+    text = json.dumps(manifest).replace("FOLDER ", folder)
     for name, uid in uids.items():
         text = text.replace(f"UID OF {name}", uid)
     made: Object = json.loads(text)
@@ -167,7 +168,7 @@ _TASKS = [
         "spec.dependsOn[0].task",
         _needs(task="round"),
         "DependencyCycle",
-        "a circle; cancel or delete one of them",
+        "a dependency cycle; cancel or delete one of them",
         beside=(task(_needs(task="circle"), "round"),),
     ),
     Reference(
@@ -182,9 +183,30 @@ _TASKS = [
     Reference(
         "no-payload",
         "spec.payload.object.key",
-        {"payload": {"object": {"key": "inputs/nowhere"}}},
+        {"payload": {"object": {"key": "FOLDER nowhere"}}},
         "PayloadNotFound",
-        "object inputs/nowhere does not exist in the store; upload it",
+        "/nowhere does not exist in the store; upload it",
+    ),
+    Reference(
+        "foreign-payload",
+        "spec.payload.object.key",
+        {"payload": {"object": {"key": "team-a/1234/client/data"}}},
+        "PayloadNotFound",
+        "payload.object.key: the object key 'team-a/1234/client/data' is not below ",
+    ),
+    Reference(
+        "foreign-payload-of-an-item",
+        "spec.items[1].payload.object.key",
+        {"items": [{}, {"payload": {"object": {"key": "team-a/1234/client/data"}}}]},
+        "PayloadNotFound",
+        "items[1].payload.object.key: the object key 'team-a/1234/client/data' is not below ",
+    ),
+    Reference(
+        "foreign-items",
+        "spec.itemsRef.object",
+        {"itemsRef": {"object": "FOLDER ../1234/items", "count": 2}},
+        "PayloadNotFound",
+        "has a part that is empty, '.' or '..'; upload the data below that prefix, delete the task",
     ),
     Reference(
         "no-payload-result",
@@ -196,33 +218,33 @@ _TASKS = [
     Reference(
         "no-items",
         "spec.itemsRef.object",
-        {"itemsRef": {"object": "items/nowhere", "count": 2}},
+        {"itemsRef": {"object": "FOLDER nowhere", "count": 2}},
         "PayloadNotFound",
-        "object items/nowhere does not exist in the store; upload it",
+        "/nowhere does not exist in the store; upload it",
     ),
     Reference(
         "bad-items",
         "spec.itemsRef.object",
-        {"itemsRef": {"object": "items/bad", "count": 2}},
+        {"itemsRef": {"object": "FOLDER bad", "count": 2}},
         "PayloadNotFound",
-        "items/bad, line 2: payload.inline:",
-        stored={"items/bad": '{"payload": {"inline": "a"}}\n{"payload": {"inline": 7}}\n'},
+        "/bad, line 2: payload.inline:",
+        stored={"FOLDER bad": '{"payload": {"inline": "a"}}\n{"payload": {"inline": 7}}\n'},
     ),
     Reference(
         "items-with-partitions",
         "spec.itemsRef.object",
-        {"itemsRef": {"object": "items/placed", "count": 2}},
+        {"itemsRef": {"object": "FOLDER placed", "count": 2}},
         "PayloadNotFound",
-        "items/placed, line 2: options.partition: all elements run in the partition of their task",
-        stored={"items/placed": '{}\n{"options": {"partition": "default"}}\n'},
+        "/placed, line 2: options.partition: all elements run in the partition of their task",
+        stored={"FOLDER placed": '{}\n{"options": {"partition": "default"}}\n'},
     ),
     Reference(
         "few-items",
         "spec.itemsRef.count",
-        {"itemsRef": {"object": "items/few", "count": 3}},
+        {"itemsRef": {"object": "FOLDER few", "count": 3}},
         "PayloadNotFound",
-        "items/few",
-        stored={"items/few": "{}\n{}\n"},
+        "/few has 2 lines, but itemsRef.count is 3; upload an object with as many items",
+        stored={"FOLDER few": "{}\n{}\n"},
     ),
 ]
 _SESSIONS = [

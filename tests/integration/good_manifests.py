@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from manifests import partition, session, task
+from manifests import partition, pods, session, task
 
 from armonik_sdk.api.const import ConditionType, Reason
 from armonik_sdk.api.kinds import ElementCounts, TaskStatus, condition
@@ -114,6 +114,10 @@ GOOD = {
     "dependency on one element": task({"dependsOn": [{"task": "other", "index": 3}]}),
     "partition": FULL_PARTITION,
     "smallest partition": partition({}),
+    "partition that bounds its agents": pods({"agent": {"resources": {"limits": {"cpu": 1}}}}),
+    "folder of ours at a path of the user's": pods(
+        {}, {"volumeMounts": [{"name": "tmp", "mountPath": "/s"}]}
+    ),
     "stopped partition": partition({"podMax": 0}),
 }
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +18,7 @@ from nats.aio.msg import Msg
 from ports import free_port
 from proxy import Proxy
 
-from armonik_operator.adapters.kube import PARTITIONS, SECRETS, SESSIONS, TASKS, Kind, Kube
+from armonik_operator.clients.kube import PARTITIONS, SECRETS, SESSIONS, TASKS, Kind, Kube
 from armonik_operator.errors import NotFound
 from armonik_sdk.api.messages import ManifestItem, RunMessage
 from armonik_sdk.api.names import CONTROL, RESULTS, RunId, bands_key, child_key, child_name, result_key
@@ -32,15 +33,14 @@ from armonik_sdk.api.records import (
     Piece,
     Record,
     RecordKind,
-    ResultEntry,
-    ResultState,
 )
-from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.api.results import ResultEntry, ResultState
+from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import QueueUnavailable
-from armonik_sdk.dataplane.journal import Journal
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.queue import Puller
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.journal import Journal
+from armonik_sdk.dataplane.nats.queue import Puller
+from armonik_sdk.dataplane.s3.store import S3Store
 
 GROUP = "armonik.io/v1alpha1"
 TEMPLATE = {"spec": {"worker": {"image": "worker:1"}}}
@@ -67,6 +67,16 @@ class Process:
         self._process.kill()
         await asyncio.to_thread(self._process.wait, 30)
 
+    def freeze(self) -> None:
+        """Let it do nothing until `thaw`; it stays connected."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it continue."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> int:
         """Not in the way of the test's loop, which carries the operator's last words to the store."""
         assert self._process is not None
@@ -87,6 +97,7 @@ async def store_proxy(s3_endpoint: str) -> AsyncIterator[Proxy]:
 async def operator(
     request: pytest.FixtureRequest,
     apiserver: Any,
+    operator_rights: None,
     kube: Kube,
     namespace: str,
     credentials: Credentials,
@@ -101,7 +112,7 @@ async def operator(
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own-nats"}, "stringData": passwords}
     await kube.create(SECRETS, secret, namespace)
     environ = {
-        "KUBECONFIG": str(apiserver.kubeconfig),
+        "KUBECONFIG": str(apiserver.operator_kubeconfig),
         "POD_NAME": f"operator-{secrets.token_hex(2)}",
         "ARMONIK_NAMESPACE": namespace,
         "ARMONIK_WATCH_NAMESPACES": namespace,
@@ -197,7 +208,7 @@ class FakeAgent:
         if head is None or n < head.record.n:  # protocol rule 3
             await delivery.ack_sync()
             return None
-        if head.record.kind.owned:  # as an owner that goes on would answer
+        if head.record.kind.owned:  # as an owner that continues would answer
             await delivery.nak(delay=1)
             return None
         assert (head.record.kind, head.record.n) == (RecordKind.SUBMITTED, n)
@@ -308,6 +319,12 @@ def agent(nats_client: Client, namespace: str, credentials: Credentials) -> Fake
 async def finished(kube: Kube, name: str, namespace: str) -> dict[str, Any]:
     """The Task, once it has ended."""
     return await until(kube, TASKS, name, namespace, lambda task: "Finished" in conditions(task))
+
+
+async def session_folder(kube: Kube, namespace: str, name: str = "demo") -> str:
+    """The prefix below which all objects of a Session lie."""
+    session = await kube.get(SESSIONS, name, namespace)
+    return f"{namespace}/{session['metadata']['uid']}/"
 
 
 async def ready_reason(kube: Kube, name: str, namespace: str, reason: str) -> str:

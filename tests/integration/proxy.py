@@ -1,4 +1,4 @@
-"""A way to a server that can be cut and mended while the server itself stays as it is."""
+"""A way to a server that can be cut and restored while the server itself stays as it is."""
 
 import asyncio
 from contextlib import suppress
@@ -17,6 +17,12 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._mute = False
+        self._lost: set[asyncio.StreamWriter] = set()
+        self._stalled: set[asyncio.StreamWriter] = set()
+        self.words: set[bytes] = set()
+        """What is listened for, in what passes in either direction."""
+        self.heard: set[bytes] = set()
+        """Those that have passed."""
 
     @property
     def address(self) -> str:
@@ -29,16 +35,26 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
 
     async def cut(self) -> None:
-        """Refuse new connections and break those that stand."""
+        """Refuse new connections and break those that exist."""
         if self._server is not None:
             self._server.close()
+        self._stalled.clear()
         for writer in list(self._writers):
             writer.transport.abort()
         self._server = None
 
     def mute(self) -> None:
-        """Swallow all that the server says from now on, until mended; it hears what it is told."""
+        """Swallow all that the server sends from now on, until restored; it receives what is sent to it."""
         self._mute = True
+
+    def swallow(self) -> None:
+        """Lose the connections that exist, without a word to either side; new ones work."""
+        self._lost |= self._writers
+
+    def stall(self) -> None:
+        """The same, but nothing more is read from them either: what is sent to them fills buffers."""
+        self._stalled |= self._writers
+        self.swallow()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -55,7 +71,10 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool) -> None:
         with suppress(OSError):  # the other side has gone, as a cut means it to
             while data := await source.read(65_536):
-                if not (answers and self._mute):
+                self.heard |= {word for word in self.words if word in data}
+                while sink in self._stalled:  # noqa: ASYNC110 - until the test ends
+                    await asyncio.sleep(0.05)
+                if not (answers and self._mute) and sink not in self._lost:
                     sink.write(data)
                     await sink.drain()
         self._writers.discard(sink)

@@ -18,7 +18,7 @@ _FAR = 100_000
 
 @dataclass(frozen=True)
 class Case:
-    """A wrong value, where it stands, and what the apiserver must say of it."""
+    """A wrong value, where it is, and what the apiserver must say of it."""
 
     what: str
     path: tuple[str | int, ...]

@@ -1,26 +1,26 @@
-"""Real servers on loopback: nats-server with JetStream, and SeaweedFS's S3."""
+"""A real nats-server with JetStream on loopback, and credentials for it and the object store."""
 
-import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
-from ports import free_port, free_ports
+from ports import free_port
+from stores import ROOT_KEY, ROOT_SECRET
 
-from armonik_operator.resources.nats_auth import render_auth_conf
-from armonik_sdk.dataplane.connect import Credentials, connect_nats
-from armonik_sdk.dataplane.topology import ensure
+from armonik_operator.manifests.nats_auth import render_auth_conf
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.nats.connection import connect_nats
+from armonik_sdk.dataplane.nats.streams import ensure
 
 READY_SECONDS = 200
-START_ATTEMPTS = 3
 PASSWORD = "secret"
 """Of all three users, who have the permissions of a real installation."""
 
@@ -40,8 +40,7 @@ class NatsServer:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
-        passwords = dict.fromkeys(("operator", "agent", "client"), PASSWORD)
-        (folder / "auth.conf").write_text(render_auth_conf(passwords))
+        self._write_auth(PASSWORD)
         (folder / "nats.conf").write_text(
             f"host: 127.0.0.1\nport: {self.port}\ninclude auth.conf\n"
             f"jetstream {{ store_dir: '{folder}/data', sync_interval: always }}\n"
@@ -61,6 +60,26 @@ class NatsServer:
             else:
                 return
         raise AssertionError(f"nats-server did not start: {(self.folder / 'log').read_text()[-2000:]}")
+
+    def auth_conf(self, password: str) -> str:
+        """Who may connect, as the server's configuration includes it."""
+        return render_auth_conf(dict.fromkeys(("operator", "agent", "client"), password))
+
+    def reload(self, password: str) -> None:
+        """Have the running server take another password for all its users."""
+        assert self._process is not None
+        self._write_auth(password)
+        self._process.send_signal(signal.SIGHUP)
+
+    def _write_auth(self, password: str) -> None:
+        (self.folder / "auth.conf").write_text(self.auth_conf(password))
+
+    def kill(self) -> None:
+        """End it as a lost node would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=20)
+            self._process = None
 
     def stop(self) -> None:
         """Stop it as Kubernetes would."""
@@ -83,61 +102,24 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
         server.stop()
 
 
-@pytest.fixture(scope="session")
-def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """host:port of a SeaweedFS that knows the identity test/test-secret."""
-    for attempt in range(1, START_ATTEMPTS + 1):
-        folder = tmp_path_factory.mktemp("s3")
-        process, port = _start_s3(folder)
-        try:
-            if _answers(process, port):
-                yield f"127.0.0.1:{port}"
-                return
-        finally:
-            process.kill()  # its data is thrown away; asked to stop it takes its time over it
-            process.wait(timeout=30)
-        log = (folder / "log").read_text()[-2000:]
-        assert attempt < START_ATTEMPTS, f"SeaweedFS did not start: {log}"
+FILES: dict[str, dict[str, str]] = {}
+"""Credentials files by role, of a server with accounts; found by the operator's file."""
 
 
-def _start_s3(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    ports = free_ports(8)
-    identity = {
-        "name": "test",
-        "credentials": [{"accessKey": "test", "secretKey": "test-secret"}],
-        "actions": ["Admin", "Read", "Write", "List"],
-    }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    command = [binary("weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
-    command += [f"-s3.port={ports[0]}", f"-s3.config={folder / 's3.json'}", f"-master.port={ports[1]}"]
-    command += [f"-volume.port={ports[2]}", f"-filer.port={ports[3]}", "-volume.max=20"]
-    # Left alone they are 10000 above the others, which may be beyond the last port.
-    command += [f"-master.port.grpc={ports[4]}", f"-volume.port.grpc={ports[5]}"]
-    command += [f"-filer.port.grpc={ports[6]}", f"-s3.port.grpc={ports[7]}"]
-    # Catalogues on fixed ports, which a second server would fight for.
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]
-    with (folder / "log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder), ports[0]
-
-
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait for its first answer; false when it ended before, as when somebody took one of its ports."""
-    deadline = time.monotonic() + READY_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2).close()
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return True
-    return False
+def as_role(credentials: Credentials, role: str) -> Credentials:
+    """The operator's credentials turned into those of another role."""
+    file = FILES[credentials.nats_creds][role] if credentials.nats_creds else ""
+    return replace(credentials, nats_user=role, nats_creds=file)
 
 
 @pytest.fixture
 def credentials(nats_server: NatsServer, s3_endpoint: str) -> Credentials:
     """Credentials for both servers."""
+    return made_credentials(nats_server, s3_endpoint)
+
+
+def made_credentials(nats_server: NatsServer, s3_endpoint: str) -> Credentials:
+    """The operator's, by password."""
     return Credentials(
         nats_url=nats_server.url,
         nats_user="operator",
@@ -146,8 +128,8 @@ def credentials(nats_server: NatsServer, s3_endpoint: str) -> Credentials:
         s3_secure=False,
         s3_region="us-east-1",
         s3_bucket="armonik",
-        s3_access_key="test",
-        s3_secret_key="test-secret",
+        s3_access_key=ROOT_KEY,
+        s3_secret_key=ROOT_SECRET,
     )
 
 

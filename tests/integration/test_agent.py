@@ -11,9 +11,9 @@ from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec
 from armonik_sdk.api.names import CONTROL, bands_key, control_key, pod_key
 from armonik_sdk.api.records import BandsInUse, Control, DesiredState, OutcomeKind, Owner, RecordKind
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.queue import queued
-from armonik_sdk.dataplane.topology import ensure_consumer
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.queue import queued
+from armonik_sdk.dataplane.nats.streams import ensure_consumer
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("pod")]
 
@@ -30,7 +30,7 @@ async def test_a_run_is_executed_and_its_output_can_be_read(bench: Bench, pod: P
 
 
 async def test_every_element_of_a_run_gets_its_own_payload_and_dependencies(bench: Bench) -> None:
-    given = await bench.store.put(f"ns/{uuid.uuid4()}", b"onetwo")
+    given = await bench.put(b"onetwo")
     part = ObjectRef(key=given.key, offset=3, length=3)
     run = await bench.submit(
         "same",
@@ -61,7 +61,7 @@ async def test_small_outputs_of_a_run_ride_in_its_records_as_long_as_they_have_r
         b"q" * 1023 + b"|"
     }
 
-    sleeping = ObjectRef(key=(await bench.store.put(f"ns/{uuid.uuid4()}", b"sleep")).key)
+    sleeping = ObjectRef(key=(await bench.put(b"sleep")).key)
     run = await bench.submit(rest, end=3, elements={1: ElementSpec(payload=sleeping)})
     first = await bench.reached(run, RecordKind.PROGRESS)  # before the one that sleeps has ended
     assert [o.index for o in first.record.outcomes] == [0]
@@ -79,7 +79,7 @@ async def test_small_outputs_of_a_run_ride_in_its_records_as_long_as_they_have_r
         ("raise", "AttemptsExhausted", 2, "INTERNAL"),
     ],
 )
-async def test_a_failure_is_told_apart(
+async def test_each_kind_of_failure_is_distinguished(
     bench: Bench, payload: str, reason: str, attempts: int, text: str
 ) -> None:
     run = await bench.submit(payload, options=TaskOptions(max_retries=1))
@@ -129,7 +129,7 @@ async def test_a_drained_agent_releases_what_it_runs(bench: Bench, pod: Pod) -> 
     assert await queued(bench.client) == {run.queue("p", 1)}
 
 
-async def test_a_fenced_agent_commits_nothing_and_goes_on(bench: Bench) -> None:
+async def test_a_fenced_agent_commits_nothing_and_continues(bench: Bench) -> None:
     run = await bench.submit("sleep")
     head = await bench.reached(run, RecordKind.DISPATCHED)
     thief = {"record_id": uuid.uuid4().hex, "owner": Owner(pod="thief", process="1"), "epoch": 2}
@@ -150,8 +150,8 @@ async def test_an_operators_note_is_merged(bench: Bench) -> None:
     assert [o.kind for o in done.outcomes] == [OutcomeKind.COMPLETED, OutcomeKind.CANCELLED]
 
 
-async def test_an_element_is_cancelled_while_it_runs_and_the_others_go_on(bench: Bench) -> None:
-    quick = ObjectRef(key=(await bench.store.put(f"ns/{uuid.uuid4()}", b"quick")).key)
+async def test_an_element_is_cancelled_while_it_runs_and_the_others_continue(bench: Bench) -> None:
+    quick = ObjectRef(key=(await bench.put(b"quick")).key)
     others = {1: ElementSpec(payload=quick), 2: ElementSpec(payload=quick)}
     run = await bench.submit("sleep", end=3, elements=others)
     head = await bench.reached(run, RecordKind.DISPATCHED)
@@ -181,7 +181,7 @@ async def test_elements_that_do_not_run_yet_are_cancelled_at_once(bench: Bench) 
     assert first.kind is OutcomeKind.COMPLETED
 
 
-async def test_a_busy_agent_goes_on_with_what_is_most_urgent(bench: Bench) -> None:
+async def test_a_busy_agent_continues_with_what_is_most_urgent(bench: Bench) -> None:
     await ensure_consumer(bench.client, "ns", "p", 9)
     first = await bench.submit("sleep")
     await bench.reached(first, RecordKind.DISPATCHED)

@@ -31,8 +31,8 @@ async def pod(pods: Pods, way: Proxy) -> Pod:
 @pytest.fixture
 async def run(bench: Bench, pod: Pod, way: Proxy) -> AsyncIterator[RunId]:
     """A run whose first element has ended, whose second cannot be kept, and whose last is executed."""
-    large = await bench.store.put("ns/large", LARGE)
-    last = await bench.store.put("ns/last", b"hold last")
+    large = await bench.put(LARGE)
+    last = await bench.put(b"hold last")
     made = await bench.submit(
         "hold first", end=3, elements={1: ElementSpec(payload=large), 2: ElementSpec(payload=last)}
     )

@@ -5,7 +5,7 @@ from agent_bench import Bench, Pod, eventually
 
 from armonik_sdk.api.names import WORKER_DOWN, event_subject
 from armonik_sdk.api.records import DesiredState, OutcomeKind, RecordKind
-from armonik_sdk.dataplane.queue import queued
+from armonik_sdk.dataplane.nats.queue import queued
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +21,7 @@ async def is_unqueued(bench: Bench) -> bool:
 
 
 @pytest.mark.usefixtures("pod")
-async def test_a_queued_run_of_a_session_that_stands_still_is_not_begun(bench: Bench) -> None:
+async def test_a_queued_run_of_a_paused_session_is_not_begun(bench: Bench) -> None:
     for state, kind in ENDS_AS:
         run = await bench.submit("hello", state=state)
         record = (await bench.reached(run, kind)).record
@@ -34,10 +34,10 @@ async def test_a_queued_run_of_a_session_that_stands_still_is_not_begun(bench: B
 
 
 @pytest.mark.parametrize(("state", "kind"), ENDS_AS)
-async def test_a_run_that_was_fetched_ahead_is_not_begun_after_its_session_was_told_to_stand_still(
+async def test_a_run_that_was_fetched_ahead_is_not_begun_after_its_session_was_paused(
     bench: Bench, pod: Pod, state: DesiredState, kind: RecordKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("pipeline.START_SECONDS", "slots.AHEAD_SECONDS"):
+    for name in ("pipeline.START_SECONDS", "queue.slots.AHEAD_SECONDS"):
         monkeypatch.setattr(f"armonik_agent.{name}", 600.0)
     first = await bench.submit("hold first")
     await pod.worker.holds("first")
@@ -69,7 +69,7 @@ async def test_a_run_that_is_executed_ends_at_once_and_another_worker_is_asked_f
 async def test_a_run_that_was_fetched_ahead_for_a_worker_that_is_to_be_replaced_is_given_back(
     bench: Bench, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("pipeline.START_SECONDS", "slots.AHEAD_SECONDS"):
+    for name in ("pipeline.START_SECONDS", "queue.slots.AHEAD_SECONDS"):
         monkeypatch.setattr(f"armonik_agent.{name}", 600.0)
     first = await bench.submit("hold it")
     await pod.worker.holds("it")
@@ -82,11 +82,11 @@ async def test_a_run_that_was_fetched_ahead_for_a_worker_that_is_to_be_replaced_
     assert [(await bench.ended(run)).epoch for run in others] == [1, 1, 1]
 
 
-async def test_a_run_that_is_executed_goes_on_while_its_session_is_paused(bench: Bench, pod: Pod) -> None:
+async def test_a_run_that_is_executed_continues_while_its_session_is_paused(bench: Bench, pod: Pod) -> None:
     run = await bench.submit("hold it")
     await pod.worker.holds("it")
     await bench.want(run, DesiredState.PAUSED)
-    # The same pause, met in the queue: by then the agent has heard of it.
+    # The same pause, met in the queue: by then the agent knows it.
     other = await bench.submit("hello", state=DesiredState.PAUSED)
     pod.worker.let("it", "to its end")
     assert await bench.output(await bench.ended(run)) == b"to its end"

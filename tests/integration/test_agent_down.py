@@ -1,101 +1,24 @@
 """The ends of an agent's process and of its worker: signals, exit codes, what the probes say meanwhile."""
 
 import asyncio
-import os
-import signal
-import subprocess
 import sys
-import urllib.error
-import urllib.request
-import uuid
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from agent_bench import DEADLINE, Bench, Pod, Pods, WorkerProcess, eventually
-from ports import free_port
+from agent_bench import Bench, Pod, Pods, eventually
+from agent_process import AgentProcess
 from proxy import Proxy
-from servers import NatsServer
+from servers import NatsServer, as_role
 
-from armonik_sdk.api.names import WORKER_DOWN, event_subject
+from armonik_sdk.api.messages import PodEvent
+from armonik_sdk.api.names import WORKER_DOWN, WORKER_SILENT, event_subject
 from armonik_sdk.api.records import OutcomeKind, RecordKind
-from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.queue import queued
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.nats.queue import queued
 
 pytestmark = pytest.mark.integration
-
-
-class AgentProcess:
-    """`python -m armonik_agent`, as the pod starts it, with a worker beside it."""
-
-    def __init__(self, folder: Path, credentials: Credentials, script: str = "agent_worker.py") -> None:
-        self.worker, self._port = WorkerProcess(folder, script), free_port()
-        self.uid = str(uuid.uuid4())
-        secret = folder / "credentials"
-        secret.mkdir()
-        for field in fields(credentials):
-            value = getattr(credentials, field.name)
-            text = str(value).lower() if isinstance(value, bool) else value
-            (secret / field.name.replace("_", "-")).write_text(text)
-        self._environ = {
-            "POD_UID": self.uid,
-            "POD_NAME": "pod-0",
-            "POD_NAMESPACE": "ns",
-            "ARMONIK_PARTITION": "p",
-            "ARMONIK_CREDENTIALS": str(secret),
-            "ARMONIK_CACHE_DIR": str(folder),
-            "ARMONIK_HTTP_PORT": str(self._port),
-        }
-        self.log = folder / "agent.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, **environ: str) -> None:
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-W", "always::ResourceWarning", "-m", "armonik_agent"]
-            env = os.environ | self._environ | environ
-            self._process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-
-    def terminate(self) -> None:
-        """SIGTERM, as the kubelet sends it."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-
-    async def code(self) -> int:
-        """Its exit code, once it has ended."""
-        assert self._process is not None
-        code = await asyncio.to_thread(self._process.wait, DEADLINE)
-        assert "ResourceWarning" not in self.log.read_text()
-        return code
-
-    async def get(self, path: str) -> tuple[int, str]:
-        """Status and body; status 0 while nobody listens."""
-
-        def ask() -> tuple[int, str]:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=10) as reply:
-                    return reply.status, reply.read().decode()
-            except urllib.error.HTTPError as error:
-                with error:
-                    return error.code, error.read().decode()
-            except OSError:
-                return 0, ""
-
-        return await asyncio.to_thread(ask)
-
-    async def says(self, path: str, status: int) -> None:
-        """Wait until this path answers so."""
-
-        async def true() -> bool:
-            return (await self.get(path))[0] == status
-
-        await eventually(true)
-
-    def end(self) -> None:
-        self.worker.end()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=20)
 
 
 @pytest.fixture
@@ -106,7 +29,7 @@ async def way(pods: Pods, nats_server: NatsServer) -> Proxy:
 
 @pytest.fixture
 def agent_process(folder: Path, credentials: Credentials, way: Proxy) -> Iterator[AgentProcess]:
-    agent = replace(credentials, nats_user="agent", nats_url=f"nats://{way.address}")
+    agent = replace(as_role(credentials, "agent"), nats_url=f"nats://{way.address}")
     process = AgentProcess(folder, agent)
     process.worker.start()
     yield process
@@ -141,6 +64,12 @@ async def test_sigterm_gives_back_what_has_not_begun_and_lets_end_what_runs(
     assert told['armonik_agent_elements_total{outcome="Completed"}'] == 1
     assert told["armonik_agent_execution_seconds_count"] == 1
     assert told["armonik_agent_runs"] == 1
+
+    async def lag_is_measured() -> bool:
+        _, body = await agent_process.get("/metrics")
+        return samples(body)["armonik_event_loop_lag_seconds_count"] > 0
+
+    await eventually(lag_is_measured)
     assert told["armonik_agent_fenced_total"] == told["armonik_agent_failed_executions_total"] == 0
     agent_process.worker.let("it", "in time")
     done = await bench.ended(running)
@@ -162,7 +91,7 @@ async def test_what_runs_longer_than_the_grace_is_released_uncharged(
     assert await bench.taken_by_rival() == run
 
 
-async def test_without_nats_a_process_is_alive_but_not_ready_and_ends_when_told(
+async def test_without_nats_a_process_is_alive_but_not_ready_and_ends_on_a_signal(
     agent_process: AgentProcess, way: Proxy
 ) -> None:
     await way.cut()
@@ -173,7 +102,19 @@ async def test_without_nats_a_process_is_alive_but_not_ready_and_ends_when_told(
     assert await agent_process.code() == 0, agent_process.log.read_text()[-4000:]
 
 
-async def test_an_idle_process_that_has_lost_nats_is_not_ready_and_ends_when_told(
+@pytest.mark.parametrize("changed", [{"nats-url": "nats://elsewhere:4222"}, {"nats-api": "$JS.clients.API"}])
+async def test_a_process_whose_credentials_are_of_another_kind_ends_for_its_successor(
+    agent_process: AgentProcess, way: Proxy, changed: dict[str, str]
+) -> None:
+    agent_process.start()
+    await agent_process.says("/readyz", 200)
+    await way.cut()
+    agent_process.mount(changed)
+    assert await agent_process.code() == 0, agent_process.log.read_text()[-4000:]
+    assert "the credentials are of another server or another kind" in agent_process.log.read_text()
+
+
+async def test_an_idle_process_that_has_lost_nats_is_not_ready_and_ends_on_a_signal(
     agent_process: AgentProcess, way: Proxy
 ) -> None:
     agent_process.start()
@@ -195,7 +136,30 @@ async def test_a_process_with_an_unusable_environment_names_what_is_wrong(
     assert "ARMONIK_SLOTS" in said
 
 
-async def test_a_worker_that_dies_costs_one_attempt_and_the_operator_is_told_if_it_stays_away(
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("time.sleep(1000)", "UNAVAILABLE: nobody answers on armonik_worker.sock"),
+        (
+            "s = socket.socket(socket.AF_UNIX); s.bind(os.environ['ComputePlane__WorkerChannel__Address'])\n"
+            "s.listen()\nwhile True: s.accept()[0].close()",
+            "UNAVAILABLE: connection lost",
+        ),
+    ],
+)
+async def test_the_operator_is_notified_why_a_worker_does_not_answer(
+    bench: Bench, pods: Pods, does: str, why: str
+) -> None:
+    told = await bench.client.subscribe(event_subject("ns", WORKER_SILENT))
+    pod = pods.start(script=[sys.executable, "-c", f"import os, socket, time\n{does}"])
+    async with asyncio.timeout(60):
+        while why not in (event := PodEvent.model_validate_json((await told.next_msg(30)).data)).reason:
+            pass
+    assert event.pod == pod.uid
+    assert event.reason.startswith("HealthCheck of the worker: ")
+
+
+async def test_a_worker_that_dies_costs_one_attempt_and_the_operator_is_notified_if_it_stays_away(
     bench: Bench, pod: Pod
 ) -> None:
     told = await bench.client.subscribe(event_subject("ns", WORKER_DOWN))

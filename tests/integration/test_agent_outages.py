@@ -7,12 +7,12 @@ from agent_bench import Bench, Pod, Pods, eventually
 from nats.aio.client import Client
 from servers import NatsServer
 
-from armonik_agent.lease import Holds, ask_owner
-from armonik_agent.transitions import Cause
+from armonik_agent.journal.transitions import Cause, Loss
+from armonik_agent.queue.message_lease import HeldRuns, account, probe_owner
 from armonik_sdk.api.names import CONTROL, RunId, pod_key
-from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, RecordKind
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.queue import queued
+from armonik_sdk.api.records import Control, DesiredState, Lost, OutcomeKind, Owner, Record, RecordKind
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.queue import queued
 
 pytestmark = pytest.mark.integration
 
@@ -102,10 +102,25 @@ async def test_an_owner_keeps_its_run_over_an_outage_longer_than_its_lease(
     assert rival.count("elements_total", outcome="Completed") == 0
 
 
+async def test_a_silent_connection_is_lost_for_its_owner_before_its_lease_is_over(
+    bench: Bench, pods: Pods, nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    way = await pods.way(f"127.0.0.1:{nats_server.port}")
+    owner = pods.start(nats=way)
+    run = await bench.submit("hold it")
+    await owner.worker.holds("it")
+    way.swallow()  # new connections work, so the owner is back when it has noticed
+    await said(caplog, f"renewal of {run.queue('p', 1)} not answered")
+    owner.worker.let("it", "the owner's")
+    done = await bench.ended(run)
+    assert (done.epoch, done.attempts, done.takeovers) == (1, (), 0)
+    assert await bench.output(done) == b"the owner's"
+
+
 async def test_what_was_fetched_ahead_runs_once_after_a_restart_of_nats(
     bench: Bench, pod: Pod, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("pipeline.START_SECONDS", "slots.AHEAD_SECONDS"):
+    for name in ("pipeline.START_SECONDS", "queue.slots.AHEAD_SECONDS"):
         monkeypatch.setattr(f"armonik_agent.{name}", 600.0)
     first = await bench.submit("hold first")
     await pod.worker.holds("first")
@@ -158,7 +173,7 @@ async def test_a_run_whose_inputs_cannot_be_read_is_given_back_and_charged_nothi
 async def test_a_run_is_released_uncharged_when_the_object_store_stays_down(
     bench: Bench, pods: Pods, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("armonik_agent.site.STORE_PATIENCE", 0.0)
+    monkeypatch.setattr("armonik_agent.context.STORE_PATIENCE", 0.0)
     way = await pods.way(s3_endpoint)
     pod = pods.start(store=way)
     run = await bench.submit("hold it")
@@ -177,12 +192,13 @@ async def test_an_owner_is_asked_before_its_run_is_taken(nats_client: Client) ->
     control = Bucket(nats_client, CONTROL, Control)
     run = RunId("ns", "s", "t", 0)
     me = Owner(pod="me", process="1")
-    holds = Holds(me)
+    holds = HeldRuns(me)
     await holds.serve(nats_client)
     await nats_client.flush()
 
     async def ask(owner: Owner, epoch: int) -> Cause | None:
-        return await ask_owner(nats_client, control, run, owner, epoch, interval=0.01)
+        loss = await probe_owner(nats_client, control, run, owner, epoch, interval=0.01)
+        return loss.cause if loss is not None else None
 
     with holds.hold(run, 3):
         assert await ask(me, 3) is None
@@ -190,5 +206,10 @@ async def test_an_owner_is_asked_before_its_run_is_taken(nats_client: Client) ->
         assert await ask(Owner(pod="me", process="0"), 3) is Cause.OWNER_GONE
     assert await ask(me, 3) is Cause.UNEXPLAINED
     assert await ask(Owner(pod="silent", process="0"), 1) is Cause.UNEXPLAINED
-    await control.put(pod_key("ns", "silent"), Control(state=DesiredState.GONE))
+    await control.put(pod_key("ns", "silent"), Control(state=DesiredState.GONE, reason="the pod was evicted"))
     assert await ask(Owner(pod="silent", process="0"), 1) is Cause.OWNER_GONE
+    lost = Lost(why="the pod had to end", pod="silent")
+    head = Record(record_id="r", kind=RecordKind.RELEASED, start=0, end=1, n=1, lost=lost)
+    assert await account(control, run, head) == Loss(Cause.EVICTED, "the pod was evicted")
+    head = head.model_copy(update={"lost": lost.model_copy(update={"pod": "another"})})
+    assert await account(control, run, head) == Loss(Cause.BROKEN_OFF, "the pod had to end")

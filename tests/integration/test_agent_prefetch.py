@@ -7,7 +7,7 @@ from agent_bench import Bench, Pod, Pods, eventually
 
 from armonik_sdk.api.names import RunId
 from armonik_sdk.api.records import OutcomeKind, RecordKind
-from armonik_sdk.dataplane.queue import queued
+from armonik_sdk.dataplane.nats.queue import queued
 
 pytestmark = pytest.mark.integration
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is fetched waits for its slot as long as the test wants."""
-    for name in ("pipeline.START_SECONDS", "slots.AHEAD_SECONDS"):
+    for name in ("pipeline.START_SECONDS", "queue.slots.AHEAD_SECONDS"):
         monkeypatch.setattr(f"armonik_agent.{name}", 600.0)
 
 

@@ -10,9 +10,9 @@ from bad_input import CHAPTERS, ROWS, Row
 from bad_manifests import BAD
 from bad_references import REFERENCES, TWO, with_uids
 from manifests import Bad, pods, session, task
-from operator_process import FakeAgent, Process, until
+from operator_process import FakeAgent, Process, session_folder, until
 
-from armonik_operator.adapters.kube import PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_operator.clients.kube import PARTITIONS, SESSIONS, TASKS, Kube
 from armonik_sdk.api.errors import InvalidManifest
 from armonik_sdk.api.kinds import Partition, Session, Task
 
@@ -48,12 +48,13 @@ async def test_what_a_condition_says(
 ) -> None:
     """What is named is not there, or is another thing: the object is accepted, and says so."""
     made = await kube.create(TASKS, TWO, namespace)
-    uids = {"two": made["metadata"]["uid"]}
+    uids, folder = {"two": made["metadata"]["uid"]}, await session_folder(kube, namespace)
+    await until(kube, TASKS, "two", namespace, lambda o: bool(o.get("status")))  # there is a bucket
     for row in REFERENCES:
         for key, text in row.stored.items():
-            await agent.store.put(key, text.encode())
+            await agent.store.put(key.replace("FOLDER ", folder), text.encode())
         for each in (*row.beside, row.manifest):
-            await kube.create(ADAPTERS[each["kind"]], with_uids(each, uids), namespace)
+            await kube.create(ADAPTERS[each["kind"]], with_uids(each, uids, folder), namespace)
     for row in REFERENCES:
 
         def said(obj: dict[str, Any], type_: str = row.condition) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Which changes of good objects the apiserver allows, and with which words it refuses the others.
 
-The refused ones stand in the table of bad input, too.
+The refused ones are in the table of bad input, too.
 """
 
 from typing import Any

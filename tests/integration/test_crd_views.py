@@ -111,7 +111,7 @@ def test_lists_come_in_pages(furnished: Api) -> None:
     assert [page["items"][0]["metadata"]["name"] for page in (first, second)] == ["done", "new"]
 
 
-def test_deleting_what_is_not_there_is_told_unless_asked_otherwise(furnished: Api) -> None:
+def test_deleting_what_is_not_there_is_an_error_unless_asked_otherwise(furnished: Api) -> None:
     words = ("delete", "-n", furnished.namespace, "aks/absent")
     assert "NotFound" in furnished.server.kubectl(*words).stderr
     assert furnished.server.kubectl(*words, "--ignore-not-found").returncode == 0
@@ -144,7 +144,7 @@ def test_kubectl_wait_and_jsonpath_find_the_result(furnished: Api) -> None:
     assert got.stdout == "4"
 
 
-def test_kubectl_explain_tells_what_the_models_tell(apiserver: ApiServer) -> None:
+def test_kubectl_explain_prints_what_the_models_say(apiserver: ApiServer) -> None:
     explained = apiserver.kubectl("explain", "tasks.armonik.io.spec.payload.inline")
     assert "Text, at most 32 KiB in UTF-8." in explained.stdout
     explained = apiserver.kubectl("explain", "partitions.armonik.io.spec.podMax")

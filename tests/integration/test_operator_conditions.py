@@ -1,17 +1,28 @@
-"""What stops a Task from outside: each a condition that says the mend, and that ends when it is mended."""
+"""What stops a Task from outside: each a condition that names the remedy, and that ends with its cause."""
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
-from operator_process import DEADLINE, FakeAgent, Process, conditions, finished, manifest, ready_reason, until
+from operator_process import (
+    DEADLINE,
+    FakeAgent,
+    Process,
+    conditions,
+    finished,
+    manifest,
+    ready_reason,
+    session_folder,
+    until,
+)
 from proxy import Proxy
 from servers import NatsServer
 
-from armonik_operator.adapters.kube import EVENTS, SESSIONS, TASKS, Kube
+from armonik_operator.clients.kube import EVENTS, PARTITIONS, PODS, SESSIONS, TASKS, Kube
 from armonik_sdk.api.names import QUEUE
 
 pytestmark = pytest.mark.integration
@@ -20,13 +31,14 @@ pytestmark = pytest.mark.integration
 async def test_a_missing_payload_object_is_waited_for(
     demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
-    payload = {"object": {"key": "inputs/missing"}}
+    key = f"{await session_folder(kube, namespace)}missing"
+    payload = {"object": {"key": key}}
     await kube.create(TASKS, manifest("Task", "early", session="demo", payload=payload), namespace)
     message = await ready_reason(kube, "early", namespace, "PayloadNotFound")
-    assert message == "payload.object: object inputs/missing does not exist in the store; upload it"
+    assert message == f"payload.object: object {key} does not exist in the store; upload it"
     task = await kube.get(TASKS, "early", namespace)
     assert task["status"]["phase"] == "Creating"
-    await agent.store.put("inputs/missing", b"here")
+    await agent.store.put(key, b"here")
     await agent.compute()
     assert conditions(await finished(kube, "early", namespace)) == {"Finished": "Succeeded"}
 
@@ -34,11 +46,11 @@ async def test_a_missing_payload_object_is_waited_for(
 async def test_items_that_are_not_understood_name_the_line(
     demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
-    ref = {"object": f"items/{namespace}", "count": 2}
+    ref: dict[str, Any] = {"object": f"{await session_folder(kube, namespace)}items", "count": 2}
     await agent.store.put(ref["object"], b'{"payload": {"inline": "a"}}\n{"payload": {"inline": 7}}\n')
     await kube.create(TASKS, manifest("Task", "listed", session="demo", itemsRef=ref), namespace)
     message = await ready_reason(kube, "listed", namespace, "PayloadNotFound")
-    assert f"itemsRef.object items/{namespace}, line 2: payload.inline:" in message
+    assert f"itemsRef.object {ref['object']}, line 2: payload.inline:" in message
     await agent.store.put(ref["object"], b'{"payload": {"inline": "a"}}\n{"payload": {"inline": "b"}}\n')
     for _ in range(2):
         await agent.compute()
@@ -141,13 +153,14 @@ async def test_a_store_that_is_away_is_waited_for(
     payload = {"inline": "hello" * 300}  # longer than what rides in the queue's message
     await kube.create(TASKS, manifest("Task", "patient", session="demo", payload=payload), namespace)
     message = await ready_reason(kube, "patient", namespace, "StoreUnavailable")
-    assert message.startswith("the object store cannot be reached; work goes on when it is back: ")
+    expected = f"the object store at {store_proxy.address} cannot be reached; work resumes when it is back: "
+    assert message.startswith(expected)
     await store_proxy.mend()
     await agent.compute()
     assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
 
 
-async def test_nats_that_is_away_at_the_start_is_told(
+async def test_nats_that_is_away_at_the_start_is_reported(
     operator: Process, agent: FakeAgent, kube: Kube, namespace: str, nats_server: NatsServer, demo: None
 ) -> None:
     await until(kube, SESSIONS, "demo", namespace, lambda o: "Ready" in conditions(o))
@@ -180,7 +193,45 @@ async def test_nats_that_is_away_is_waited_for(
     nats_server.stop()
     await kube.create(TASKS, manifest("Task", "patient", session="demo"), namespace)
     message = await ready_reason(kube, "patient", namespace, "QueueUnavailable")
-    assert message.startswith("NATS cannot be reached; work goes on when it is back: ")
+    assert message.startswith("NATS cannot be reached; work resumes when it is back: ")
     nats_server.start()
     await agent.compute()
     assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
+
+
+@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreatePodSandBox"])
+async def test_why_a_pod_does_not_start_is_in_the_words_of_the_kubelet(
+    reason: str, demo: None, kube: Kube, namespace: str
+) -> None:
+    """On the Partition, and on a Task that said before that pods were starting."""
+    await kube.create(TASKS, manifest("Task", "parked", session="demo"), namespace)
+    (pod,) = await pods_of(kube, namespace)
+    await until(kube, TASKS, "parked", namespace, lambda o: "NoPods" in conditions(o).values())
+    words = 'MountVolume.SetUp failed for volume "v": configmap "not-there" not found'
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = {"kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    event = {
+        "metadata": {"generateName": "said."},
+        "involvedObject": {"apiVersion": "v1", "namespace": namespace, **about},
+        "type": "Warning",
+        "reason": reason,
+        "message": words,
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+    }
+    await kube.create(EVENTS, event, namespace)
+
+    def says(obj: dict[str, Any]) -> bool:
+        said = obj.get("status", {}).get("conditions", [])
+        return any("PodStartFailed" in c["reason"] + c["message"] and words in c["message"] for c in said)
+
+    await until(kube, PARTITIONS, "default", namespace, says)
+    await until(kube, TASKS, "parked", namespace, says)
+
+
+async def pods_of(kube: Kube, namespace: str) -> list[dict[str, Any]]:
+    """The pods that the operator has made."""
+    async with asyncio.timeout(60):
+        while not (found := await kube.list(PODS, namespace)):  # noqa: ASYNC110 - it sets no event
+            await asyncio.sleep(0.1)
+    return found

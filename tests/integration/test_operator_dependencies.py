@@ -6,13 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 from operator_process import FakeAgent, Process, conditions, finished, manifest, ready_reason, until
 
-from armonik_operator.adapters.kube import TASKS, Kube
+from armonik_operator.clients.kube import TASKS, Kube
+from armonik_sdk.api.names import JOURNAL, RunId, journal_of_task, result_id
 from armonik_sdk.api.records import Outcome, OutcomeKind
+from armonik_sdk.api.results import ResultState
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.nats.subjects import subjects
+from armonik_sdk.dataplane.result_lookup import ResultReader
+from armonik_sdk.dataplane.s3.store import S3Store
 
 pytestmark = pytest.mark.integration
 LINKS = 500
+MILLION = 1_000_000
 
 
 async def create_all(kube: Kube, namespace: str, manifests: list[dict[str, Any]]) -> None:
@@ -44,6 +52,38 @@ async def test_a_chain_of_500_runs_link_by_link(
         assert (await agent.compute()).task_name == f"link-{i}"
     record_property("seconds", round(time.monotonic() - started, 1))
     assert conditions(await finished(kube, f"link-{LINKS - 1}", namespace)) == {"Finished": "Succeeded"}
+
+
+async def test_a_million_elements_that_fall_together_take_one_record(
+    demo: None,
+    agent: FakeAgent,
+    kube: Kube,
+    namespace: str,
+    nats_client: Client,
+    credentials: Credentials,
+    record_property: Callable[[str, object], None],
+) -> None:
+    await kube.create(TASKS, manifest("Task", "first", session="demo"), namespace)
+    spec = {"session": "demo", "count": MILLION, "dependsOn": [{"task": "first"}]}
+    await kube.create(TASKS, manifest("Task", "all", **spec), namespace)
+    taken = await agent.take()
+    started = time.monotonic()
+    await agent.fail(taken, "no such model")
+    ended = await finished(kube, "all", namespace)
+    record_property("seconds", round(time.monotonic() - started, 1))
+    status, uid = ended["status"], ended["metadata"]["uid"]
+    assert (status["elements"]["failed"], status["failedIndexes"]) == (MILLION, f"0-{MILLION - 1}")
+    assert [failure["index"] for failure in status["failures"]] == list(range(10))
+    session = status["sessionUid"]
+    records = await subjects(nats_client, JOURNAL, journal_of_task(namespace, session, uid))
+    assert records == {RunId(namespace, session, uid, 0).journal}
+    reader = ResultReader(nats_client, S3Store(credentials))
+    found = await reader.find(namespace, session, result_id(uid, MILLION - 1, "result"))
+    assert (found.state, found.reason) == (ResultState.ABORTED, "DependencyAborted")
+    assert found.message == "element 0 of task first ended as Error: no such model"
+    assert (await reader.find(namespace, session, result_id(uid, MILLION, "result"))).state != (
+        ResultState.ABORTED
+    )
 
 
 async def test_a_chain_of_500_falls_with_its_first_link(
@@ -116,7 +156,7 @@ async def test_who_waits_for_what_timed_out_or_was_cancelled_ends_with_the_reaso
 
 CIRCLE = {"a": "b", "b": "c", "c": "a"}
 SAID = (
-    "task a waits for task b, which waits for task c, which waits for task a: a circle;"
+    "task a waits for task b, which waits for task c, which waits for task a: a dependency cycle;"
     " cancel or delete one of them"
 )
 
@@ -162,7 +202,7 @@ async def test_a_circle_ends_when_one_of_its_tasks_is_deleted(
         assert message.endswith("task a was deleted before its element 0 had ended")
 
 
-async def test_a_name_stands_for_one_task_for_good(
+async def test_a_name_always_means_the_same_task(
     demo: None, operator: Process, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
     """A Task is deleted and created again while there is no operator."""
@@ -263,3 +303,39 @@ async def test_a_task_that_others_wait_for_outlives_its_ttl(
     await agent.succeed(slow)
     assert (await agent.compute()).task_name == "after"
     await finished(kube, "after", namespace)
+
+
+async def test_a_dependency_with_a_uid_is_that_task_and_no_other_of_its_name(
+    demo: None, agent: FakeAgent, kube: Kube, namespace: str
+) -> None:
+    """As the client's handles name it: what is gone ends the wait, and another's data is never given."""
+    body = manifest("Task", "data", session="demo")
+    first = await kube.create(TASKS, body, namespace)
+    await agent.compute()
+    await finished(kube, "data", namespace)
+    needed = {"task": "data", "uid": first["metadata"]["uid"]}
+    await kube.create(TASKS, manifest("Task", "early", session="demo", dependsOn=[needed]), namespace)
+    early = await agent.take()
+    assert list(early.message.dependencies) == [f"{first['metadata']['uid']}.0.result"]
+    await agent.succeed(early)
+    await kube.delete(TASKS, "data", namespace)
+    await kube.create(TASKS, body, namespace)
+    assert (await agent.compute()).task_name == "data"
+    for uid in (first["metadata"]["uid"], "0b0c-never-there"):
+        late = manifest("Task", f"late-{uid[:4]}", session="demo", dependsOn=[needed | {"uid": uid}])
+        await kube.create(TASKS, late, namespace)
+        message = await failure_of(kube, f"late-{uid[:4]}", namespace)
+        assert "data" in message
+        assert "deleted" in message or "not of" in message
+    element = manifest("Task", "element", session="demo", dependsOn=[needed | {"index": 0}])
+    await kube.create(TASKS, element, namespace)  # what it had completed stays
+    taken = await agent.take()
+    assert list(taken.message.dependencies) == [f"{first['metadata']['uid']}.0.result"]
+
+
+async def test_a_task_for_a_session_that_is_gone_says_so(demo: None, kube: Kube, namespace: str) -> None:
+    """A Session of the same name is another one."""
+    body = manifest("Task", "stray", session="demo", sessionUid="0b0c-another")
+    await kube.create(TASKS, body, namespace)
+    message = await ready_reason(kube, "stray", namespace, "SessionNotFound")
+    assert "session demo with the UID 0b0c-another does not exist any more" in message

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from operator_process import OWNER, FakeAgent, Process, conditions, finished, manifest, until
 from servers import NatsServer
 
-from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
+from armonik_operator.clients.kube import SESSIONS, TASKS, Kube
 from armonik_sdk.api.kinds import Payload
 from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.names import JOURNAL, RunId
@@ -104,7 +104,7 @@ async def test_work_behind_lost_records_is_fenced_and_queued_again(
     assert ended["status"]["progress"] == "16/16"
 
 
-async def test_a_paused_session_goes_on_where_it_stopped(
+async def test_a_paused_session_continues_where_it_stopped(
     demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
     await kube.create(TASKS, manifest("Task", "slow", session="demo"), namespace)
@@ -125,7 +125,7 @@ async def test_a_paused_session_goes_on_where_it_stopped(
         assert conditions(await finished(kube, name, namespace)) == {"Finished": "Succeeded"}
 
 
-async def test_cancelling_keeps_the_outcomes_that_stand_in_a_manifest(
+async def test_cancelling_keeps_the_outcomes_that_are_in_a_manifest(
     demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
     await kube.create(TASKS, manifest("Task", "wide", session="demo", count=16), namespace)

@@ -9,11 +9,11 @@ from nats.aio.client import Client
 from operator_process import DEADLINE, TEMPLATE, FakeAgent, Process, absent, conditions, manifest, until
 from proxy import Proxy
 
-from armonik_operator.adapters.kube import EVENTS, PARTITIONS, SESSIONS, TASKS, Kube
-from armonik_operator.bands import Bands
-from armonik_operator.housekeeping import FORGET, YOUNG, Housekeeper
+from armonik_operator.clients.kube import EVENTS, PARTITIONS, SESSIONS, TASKS, Kube
+from armonik_operator.clients.servers import Clients
+from armonik_operator.gc.orphans import FORGET, YOUNG, OrphanCollector
+from armonik_operator.queueing.priority_bands import PriorityBands
 from armonik_operator.settings import Settings
-from armonik_operator.state import Servers
 from armonik_sdk.api.names import (
     JOURNAL,
     QUEUE,
@@ -25,10 +25,10 @@ from armonik_sdk.api.names import (
     results_of_session,
 )
 from armonik_sdk.api.records import Control, DesiredState
-from armonik_sdk.dataplane.connect import Credentials
-from armonik_sdk.dataplane.listing import subjects
-from armonik_sdk.dataplane.objects import S3Store
-from armonik_sdk.dataplane.topology import consumers, ensure_consumer
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.nats.streams import consumers, ensure_consumer
+from armonik_sdk.dataplane.nats.subjects import subjects
+from armonik_sdk.dataplane.s3.store import S3Store
 
 pytestmark = pytest.mark.integration
 
@@ -39,19 +39,19 @@ def store(credentials: Credentials) -> S3Store:
 
 
 @pytest.fixture
-def servers(kube: Kube, nats_client: Client, store: S3Store) -> Servers:
-    return Servers(kube, nats_client, store)
+def servers(kube: Kube, nats_client: Client, store: S3Store) -> Clients:
+    return Clients(kube, nats_client, store)
 
 
 def objects(credentials: Credentials, prefix: str) -> set[str]:
-    """Keys of the objects below a prefix; some servers go on showing folders that are empty."""
+    """Keys of the objects below a prefix; some servers still show folders that are empty."""
     keys = (credentials.s3_access_key, credentials.s3_secret_key)
     client = Minio(credentials.s3_endpoint, *keys, secure=False, region=credentials.s3_region)
     listed = client.list_objects(credentials.s3_bucket, prefix=prefix, recursive=True)
     return {str(entry.object_name) for entry in listed if not entry.is_dir}
 
 
-async def traces(servers: Servers, credentials: Credentials, namespace: str, uid: str) -> dict[str, int]:
+async def traces(servers: Clients, credentials: Credentials, namespace: str, uid: str) -> dict[str, int]:
     """How much of a Session there is, and where; what is empty is left out."""
     found = {
         "journal": len(await subjects(servers.client, JOURNAL, journal_of_session(namespace, uid))),
@@ -81,7 +81,7 @@ async def test_a_purge_removes_the_data_and_a_restart_does_not_bring_it_back(
     namespace: str,
     nats_client: Client,
     store: S3Store,
-    servers: Servers,
+    servers: Clients,
     credentials: Credentials,
 ) -> None:
     uid = await computed(kube, namespace, nats_client, store)
@@ -114,7 +114,7 @@ async def test_a_session_goes_with_its_data_when_its_time_is_over(
     namespace: str,
     nats_client: Client,
     store: S3Store,
-    servers: Servers,
+    servers: Clients,
     credentials: Credentials,
 ) -> None:
     uid = await computed(kube, namespace, nats_client, store)
@@ -124,13 +124,50 @@ async def test_a_session_goes_with_its_data_when_its_time_is_over(
     assert await traces(servers, credentials, namespace, uid) == {}
 
 
+async def test_what_a_session_leaves_that_went_without_its_finalizer_is_removed_at_once(
+    operator: Process,
+    kube: Kube,
+    namespace: str,
+    nats_client: Client,
+    store: S3Store,
+    servers: Clients,
+    credentials: Credentials,
+) -> None:
+    """Also a Task that it has never admitted. The operator sees it go, and never sees it being deleted."""
+    uid = await computed(kube, namespace, nats_client, store)
+    refused = manifest("Task", "refused", session="demo", options={"partition": "elsewhere"})
+    await kube.create(TASKS, refused, namespace)
+    await until(
+        kube, TASKS, "refused", namespace, lambda o: "PartitionNotInSession" in conditions(o).values()
+    )
+    named = manifest("Task", "named", session="demo", sessionUid=uid, options={"partition": "elsewhere"})
+    await kube.create(TASKS, named, namespace)
+    await until(kube, TASKS, "named", namespace, lambda o: "PartitionNotInSession" in conditions(o).values())
+    waiting = manifest("Task", "waiting", session="demo", payload={"inline": "y"})
+    await kube.create(TASKS, waiting, namespace)
+    assert set(await traces(servers, credentials, namespace, uid)) == {"journal", "results", "objects"}
+
+    operator.freeze()  # or it would put the finalizer back
+    await kube.patch(SESSIONS, "demo", {"metadata": {"finalizers": []}}, namespace)
+    await kube.delete(SESSIONS, "demo", namespace)
+    await absent(kube, SESSIONS, namespace)
+    operator.thaw()
+    await absent(kube, TASKS, namespace)
+    async with asyncio.timeout(DEADLINE):
+        while await traces(servers, credentials, namespace, uid):  # noqa: ASYNC110 - the servers set no event
+            await asyncio.sleep(0.1)
+    entry = await servers.control.get(control_key(namespace, uid))
+    assert entry is not None
+    assert entry[0].state is DesiredState.DELETED
+
+
 async def test_a_deletion_survives_an_outage_and_a_restart_half_way(
     operator: Process,
     kube: Kube,
     namespace: str,
     nats_client: Client,
     store: S3Store,
-    servers: Servers,
+    servers: Clients,
     store_proxy: Proxy,
     credentials: Credentials,
 ) -> None:
@@ -155,7 +192,7 @@ async def test_a_task_deleted_while_nobody_watched_leaves_no_trace_but_its_resul
     namespace: str,
     nats_client: Client,
     store: S3Store,
-    servers: Servers,
+    servers: Clients,
     credentials: Credentials,
 ) -> None:
     uid = await computed(kube, namespace, nats_client, store)
@@ -165,13 +202,13 @@ async def test_a_task_deleted_while_nobody_watched_leaves_no_trace_but_its_resul
     await kube.delete(TASKS, "one", namespace)
     operator.start()
     async with asyncio.timeout(60):
-        while await servers.inventory.get(inventory_key(namespace, task)):  # noqa: ASYNC110 - nothing tells
+        while await servers.inventory.get(inventory_key(namespace, task)):  # noqa: ASYNC110 - nothing notifies
             await asyncio.sleep(0.1)
     assert await subjects(nats_client, JOURNAL, journal_of_task(namespace, uid, task)) == set()
     assert "results" in await traces(servers, credentials, namespace, uid)
 
 
-async def test_a_store_that_is_down_at_the_start_is_told_by_condition_and_event(
+async def test_a_store_that_is_down_at_the_start_is_reported_by_condition_and_event(
     operator: Process, kube: Kube, namespace: str, store_proxy: Proxy
 ) -> None:
     await operator.kill()
@@ -208,7 +245,7 @@ async def test_what_belongs_to_nobody_goes_when_it_is_old(
     namespace: str,
     nats_client: Client,
     store: S3Store,
-    servers: Servers,
+    servers: Clients,
     credentials: Credentials,
 ) -> None:
     """A stale agent wrote after its Session was gone; the same in a namespace that is not served."""
@@ -233,7 +270,7 @@ async def test_what_belongs_to_nobody_goes_when_it_is_old(
     await servers.control.put(pod_key(namespace, "pod"), Control(state=DesiredState.GONE, at=now))
     for partition in ("p", "q"):
         await ensure_consumer(nats_client, namespace, partition)
-    keeper = Housekeeper(servers, Bands(servers), store, settings, lambda: now)
+    keeper = OrphanCollector(servers, PriorityBands(servers), store, settings, lambda: now)
 
     def left() -> set[str]:
         found = objects(credentials, f"{namespace}/") | objects(credentials, "elsewhere/")
@@ -245,9 +282,9 @@ async def test_what_belongs_to_nobody_goes_when_it_is_old(
     async def tidied(true: Callable[[], Awaitable[bool]]) -> None:
         """Passes until it is so: one that a slow server ends leaves the rest to the next."""
         async with asyncio.timeout(DEADLINE):
-            await keeper.tidy()
+            await keeper.collect()
             while not await true():
-                await keeper.tidy()
+                await keeper.collect()
 
     async def only_p_is_pulled() -> bool:
         return await partitions() == {"p"}

@@ -1,20 +1,21 @@
 """Our own worker, which takes a whole run in one call, beside the agent, on real servers."""
 
 import uuid
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from agent_bench import Bench, Pod, Pods
+from servers import as_role
 from test_agent_down import AgentProcess
 
-from armonik_agent.runcalls import RunCalls
+from armonik_agent.executors.run_frames import SILENCE_SECONDS
+from armonik_agent.worker.run_stream import RunCalls
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec, ManifestItem
 from armonik_sdk.api.names import control_key, pod_key, result_id
 from armonik_sdk.api.records import Control, DesiredState, OutcomeKind, Owner, Record, RecordKind
-from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.credentials import Credentials
 
 pytestmark = pytest.mark.integration
 
@@ -28,18 +29,20 @@ async def elements(bench: Bench, *payloads: str) -> dict[int, ElementSpec]:
     """Elements with payloads of their own."""
     found = {}
     for index, payload in enumerate(payloads):
-        ref = await bench.store.put(f"ns/{uuid.uuid4()}", payload.encode())
+        ref = await bench.put(payload.encode())
         found[index] = ElementSpec(payload=ObjectRef(key=ref.key, length=ref.length))
     return found
 
 
 async def test_a_whole_run_is_executed(bench: Bench, own: Pod) -> None:
-    run = await bench.submit("hello", end=1000)
+    run = await bench.submit("hello", end=500)
     done = await bench.ended(run)
     assert done.kind is RecordKind.DONE
+    assert done.manifest is None, "the record of as many as the operator puts into a run has room for it"
     assert {outcome.kind for outcome in done.outcomes} == {OutcomeKind.COMPLETED}
-    assert len(done.outcomes) == 1000
-    assert await bench.store.get(done.ref(done.outcomes[999].outputs["result"])) == b"hello|"
+    assert len(done.outcomes) == 500
+    assert await bench.store.get(done.ref(done.outcomes[499].outputs["result"])) == b"hello|"
+    assert all(outcome.printed is not None for outcome in done.outcomes)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ async def test_a_whole_run_is_executed(bench: Bench, own: Pod) -> None:
         ("die", "AttemptsExhausted", 2, "was killed by SIGKILL"),
     ],
 )
-async def test_a_failure_is_told_apart_and_harms_no_neighbour(
+async def test_each_kind_of_failure_is_distinguished_and_harms_no_neighbour(
     bench: Bench, own: Pod, payload: str, reason: str, attempts: int, text: str
 ) -> None:
     given = await elements(bench, "one", payload, "three")
@@ -61,6 +64,21 @@ async def test_a_failure_is_told_apart_and_harms_no_neighbour(
     assert (second.kind, second.reason, second.attempts) == (OutcomeKind.ERROR, reason, attempts)
     assert text in second.message
     assert [(o.kind, o.attempts) for o in (first, third)] == [(OutcomeKind.COMPLETED, 1)] * 2
+
+
+async def test_what_elements_print_is_kept_with_their_outcomes(bench: Bench, own: Pod) -> None:
+    """In one object with the outputs, which is all that the run leaves; also of one that was killed."""
+    given = await elements(bench, *["large " * 100] * 100, "die", "error")
+    run = await bench.submit("", end=102, elements=given, options=TaskOptions(max_retries=0))
+    done = await bench.ended(run)
+    for outcome in done.outcomes:
+        assert outcome.printed is not None
+        text = (await bench.store.get(done.ref(outcome.printed))).decode()
+        assert text.startswith(f"element {outcome.index}\n")
+    objects = {done.objects[p.object] for o in done.outcomes for p in o.pieces if p.object is not None}
+    assert objects == set(done.objects)
+    outputs = {p.object for o in done.outcomes for p in o.outputs.values()}
+    assert outputs == {o.printed.object for o in done.outcomes if o.printed is not None}
 
 
 async def test_a_failed_element_is_tried_again_and_the_others_are_not(bench: Bench, own: Pod) -> None:
@@ -72,8 +90,8 @@ async def test_a_failed_element_is_tried_again_and_the_others_are_not(bench: Ben
 
 
 async def test_inputs_and_outputs_of_any_size_travel(bench: Bench, own: Pod) -> None:
-    large = await bench.store.put(f"ns/{uuid.uuid4()}", b"l" * 100_000)
-    small = await bench.store.put(f"ns/{uuid.uuid4()}", b"small")
+    large = await bench.put(b"l" * 100_000)
+    small = await bench.put(b"small")
     run = await bench.submit(
         "",
         end=2,
@@ -99,7 +117,7 @@ async def test_an_element_over_its_limit_ends_alone(bench: Bench, own: Pod) -> N
     assert own.count("fenced_total") == 0
 
 
-async def test_a_cancelled_element_is_stopped_and_the_others_go_on(bench: Bench, own: Pod) -> None:
+async def test_a_cancelled_element_is_stopped_and_the_others_continue(bench: Bench, own: Pod) -> None:
     given = await elements(bench, "hold it", "two", "three")
     run = await bench.submit("", end=3, elements=given)
     await own.worker.holds("it")
@@ -111,7 +129,7 @@ async def test_a_cancelled_element_is_stopped_and_the_others_go_on(bench: Bench,
     done = await bench.ended(run)
     kinds = [OutcomeKind.CANCELLED, OutcomeKind.COMPLETED, OutcomeKind.CANCELLED]
     assert [outcome.kind for outcome in done.outcomes] == kinds
-    assert done.epoch == 1  # the worker goes on, and so does the run
+    assert done.epoch == 1  # the worker continues, and so does the run
 
 
 async def test_a_cancelled_session_ends_what_runs_and_the_worker_takes_the_next(
@@ -126,7 +144,7 @@ async def test_a_cancelled_session_ends_what_runs_and_the_worker_takes_the_next(
     assert (after.epoch, after.outcomes[0].kind) == (1, OutcomeKind.COMPLETED)
 
 
-async def test_a_worker_that_ends_is_charged_to_nobody_and_the_rest_goes_on(bench: Bench, own: Pod) -> None:
+async def test_a_worker_that_ends_is_charged_to_nobody_and_the_rest_continues(bench: Bench, own: Pod) -> None:
     given = await elements(bench, "one", "hold it", "three")
     run = await bench.submit("", end=3, elements=given)
     await own.worker.holds("it")
@@ -138,7 +156,10 @@ async def test_a_worker_that_ends_is_charged_to_nobody_and_the_rest_goes_on(benc
     assert await bench.store.get(done.ref(done.outcomes[1].outputs["result"])) == b"let"
 
 
-@pytest.mark.parametrize("payload", ["unknown", "no list", "no blob", "no number", "no frame"])
+@pytest.mark.parametrize(
+    "payload",
+    ["unknown", "no list", "no blob", "no number", "not a number", "infinite", "negative", "no frame"],
+)
 async def test_an_answer_that_was_not_agreed_is_charged_to_its_element(
     bench: Bench, pods: Pods, payload: str
 ) -> None:
@@ -152,7 +173,20 @@ async def test_an_answer_that_was_not_agreed_is_charged_to_its_element(
     assert (second.kind, second.reason, second.attempts) == (OutcomeKind.ERROR, "AttemptsExhausted", 2)
 
 
-async def test_a_run_taken_over_after_a_death_goes_on_with_care(bench: Bench, own: Pod) -> None:
+@pytest.mark.parametrize("payload", ["for ages", "beyond floats"])
+async def test_how_long_an_element_took_is_never_believed_beyond_its_limit(
+    bench: Bench, pods: Pods, payload: str
+) -> None:
+    """The sum of two such numbers was infinite, and kept all Tasks of the Session from being queued."""
+    pods.start(script="agent_strange.py")
+    given = await elements(bench, "one", payload, "three")
+    limit = TaskOptions(max_duration_seconds=7)
+    done = await bench.ended(await bench.submit("", end=3, elements=given, options=limit))
+    assert [(o.kind, o.attempts) for o in done.outcomes] == [(OutcomeKind.COMPLETED, 1)] * 3
+    assert done.outcomes[1].seconds == 7 + SILENCE_SECONDS
+
+
+async def test_a_run_taken_over_after_a_death_continues_with_care(bench: Bench, own: Pod) -> None:
     await bench.control.put(pod_key("ns", "dead"), Control(state=DesiredState.GONE))
     owner = Owner(pod="dead", process="x")
     taken = {"kind": RecordKind.DISPATCHED, "owner": owner, "epoch": 1}
@@ -168,11 +202,11 @@ async def test_a_run_taken_over_after_a_death_goes_on_with_care(bench: Bench, ow
     assert await bench.records(run) >= 8
 
 
-async def test_the_run_of_an_agent_that_was_killed_goes_on_at_another(
+async def test_the_run_of_an_agent_that_was_killed_continues_at_another(
     bench: Bench, pods: Pods, folder: Path, credentials: Credentials
 ) -> None:
     given = await elements(bench, "one", "two", "hold it", "four")
-    agent = AgentProcess(folder, replace(credentials, nats_user="agent"), "agent_function.py")
+    agent = AgentProcess(folder, as_role(credentials, "agent"), "agent_function.py")
     agent.worker.start()
     agent.start()
     try:
@@ -221,7 +255,7 @@ async def test_sub_tasks_ride_with_the_success_of_their_element(
 ) -> None:
     if not whole:
         monkeypatch.setattr(RunCalls, "served", by_element)
-    small = await bench.store.put(f"ns/{uuid.uuid4()}", b"small")
+    small = await bench.put(b"small")
     given = await elements(bench, "one", "parent 1 2", "unkept 1 2")
     run = await bench.submit(
         "", end=3, elements=given, outputs=("a", "b"), dependencies=("small",), locators={"small": small}

@@ -7,13 +7,14 @@ from typing import cast
 import pytest
 from nats.aio.client import Client
 
-from armonik_operator.adapters.kube import Kube
-from armonik_operator.results import Move, ResultBook, ResultName, aborting, completing, owning
-from armonik_operator.state import Servers
+from armonik_operator.clients.kube import Kube
+from armonik_operator.clients.servers import Clients
+from armonik_operator.results.store import ResultName, ResultStore, Transition, aborting, completing, owning
 from armonik_sdk.api.names import result_key
-from armonik_sdk.api.records import DataRef, ResultEntry, ResultState
+from armonik_sdk.api.records import DataRef
+from armonik_sdk.api.results import ResultEntry, ResultState
 from armonik_sdk.dataplane.errors import QueueUnavailable
-from armonik_sdk.dataplane.objects import ObjectStore
+from armonik_sdk.dataplane.s3.store import ObjectStore
 
 pytestmark = pytest.mark.integration
 
@@ -23,12 +24,12 @@ Model = dict[ResultName, ResultEntry]
 
 
 class Operator:
-    """A book of results, what it told of, and how many moves it wrote together."""
+    """A book of results, what it notified of, and how many moves it wrote together."""
 
     def __init__(self, client: Client) -> None:
-        self.servers = Servers(cast("Kube", None), client, cast("ObjectStore", None))
+        self.servers = Clients(cast("Kube", None), client, cast("ObjectStore", None))
         self.told: set[ResultName] = set()
-        self.book = ResultBook(self.servers, self.told.add)
+        self.book = ResultStore(self.servers, self.told.add)
         self.together: list[int] = []
         write, self.fails = self.servers.results.update_all, False
 
@@ -105,7 +106,7 @@ async def test_two_operators_agree_with_the_pure_moves(nats_client: Client, seed
         assert await _standing(operator) == model
 
 
-def _any_move(chance: random.Random, name: ResultName) -> Move:
+def _any_move(chance: random.Random, name: ResultName) -> Transition:
     task, index = chance.choice("ab"), chance.randint(0, 1)
     return chance.choice(
         [

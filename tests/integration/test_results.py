@@ -1,4 +1,4 @@
-"""Results that clients make: the real client, operator, nats-server and SeaweedFS; the test plays agents."""
+"""Results that clients make: the real client, operator, NATS and object store; the test plays agents."""
 
 import asyncio
 import hashlib
@@ -14,11 +14,11 @@ from minio import Minio
 from nats.aio.client import Client as NatsClient
 from operator_process import FakeAgent, Process, conditions, finished, manifest, until
 
-from armonik_operator.adapters.kube import SESSIONS, TASKS, Kube
-from armonik_operator.bands import Bands
-from armonik_operator.housekeeping import ABANDONED, Housekeeper
+from armonik_operator.clients.kube import SESSIONS, TASKS, Kube
+from armonik_operator.clients.servers import Clients
+from armonik_operator.gc.orphans import ABANDONED, OrphanCollector
+from armonik_operator.queueing.priority_bands import PriorityBands
 from armonik_operator.settings import Settings
-from armonik_operator.state import Servers
 from armonik_sdk.api.names import upload_key
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.client import (
@@ -31,9 +31,9 @@ from armonik_sdk.client import (
     SessionHandle,
     WaitTimeout,
 )
-from armonik_sdk.dataplane.connect import Credentials
+from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import ObjectMissing
-from armonik_sdk.dataplane.objects import S3Store
+from armonik_sdk.dataplane.s3.store import S3Store
 
 pytestmark = pytest.mark.integration
 WAIT = 60.0
@@ -156,7 +156,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing_visible(
     assert await result.result(WAIT) == b"whole"
 
 
-async def test_of_two_uploads_one_is_refused_and_the_other_stands(session: SessionHandle) -> None:
+async def test_of_two_uploads_one_is_refused_and_the_other_succeeds(session: SessionHandle) -> None:
     (result,) = await session.create_results()
     contents = (b"a" * 9 * MIB, b"b" * 9 * MIB)
     done = await asyncio.gather(*(result.upload(c) for c in contents), return_exceptions=True)
@@ -237,7 +237,7 @@ async def test_given_up_and_deleted_results_end_those_who_wait_with_the_reason(
             await asyncio.sleep(0.1)
 
 
-async def test_a_run_that_goes_on_after_its_input_was_deleted_is_told_of_bytes_that_are_not_there(
+async def test_a_run_that_continues_after_its_input_was_deleted_gets_a_key_that_does_not_exist(
     session: SessionHandle, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
     """It was submitted when they were, so nobody waits for them; its agent ends it for want of them."""
@@ -346,7 +346,7 @@ async def test_what_no_result_names_is_collected_when_it_is_old(
     await store.put(orphan, b"its client was killed before it could say so")
     s3 = minio(credentials)
     s3._create_multipart_upload(credentials.s3_bucket, f"{orphan}-parts", {})
-    servers, clock = Servers(kube, nats_client, store), [time.time()]
+    servers, clock = Clients(kube, nats_client, store), [time.time()]
     settings = Settings(
         namespace=namespace,
         watch_namespaces=(namespace,),
@@ -354,15 +354,15 @@ async def test_what_no_result_names_is_collected_when_it_is_old(
         s3_endpoint=credentials.s3_endpoint,
         agent_image="agent:1",
     )
-    keeper = Housekeeper(servers, Bands(servers), store, settings, lambda: clock[0])
+    keeper = OrphanCollector(servers, PriorityBands(servers), store, settings, lambda: clock[0])
     parts = s3._list_multipart_uploads
     prefix = f"{namespace}/{session.uid}/"
 
-    await keeper.tidy()
+    await keeper.collect()
     assert len(stored(credentials, session)) == 2
     assert len(parts(credentials.s3_bucket, prefix=prefix).uploads) == 1
     clock[0] += ABANDONED + 60
-    await keeper.tidy()
+    await keeper.collect()
     (left,) = stored(credentials, session)
     assert named.id in left
     assert not parts(credentials.s3_bucket, prefix=prefix).uploads

@@ -25,7 +25,7 @@ def _same(message: Any) -> Any:
 
 
 class Echo:
-    """What both kinds of server serve: the request tells what becomes of it."""
+    """What both kinds of server serve: the request says what becomes of it."""
 
     def __init__(self) -> None:
         self.begun, self.ended = threading.Event(), threading.Event()
@@ -167,19 +167,19 @@ async def test_many_calls_beside_each_other_get_their_own_answers(calls: Any, th
         assert await asyncio.gather(*(call(message, timeout=60) for message in messages)) == messages
 
 
-async def test_our_client_tells_how_long_it_waits(calls: Any) -> None:
-    assert await calls(b"time", timeout=1000) == b"1000"
-    assert await calls(b"time", timeout=1_000_000) == b"1000000"
+async def test_our_client_sends_a_later_deadline_than_it_keeps(calls: Any) -> None:
+    assert await calls(b"time", timeout=1000) == b"1001"
+    assert await calls(b"time", timeout=1_000_000) == b"1000001"
 
 
-async def test_our_client_gives_up_in_time_and_the_server_hears_of_it(calls: Any, echo: Echo) -> None:
+async def test_our_client_gives_up_in_time_and_the_server_learns_of_it(calls: Any, echo: Echo) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await calls(b"wait", timeout=0.5)
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert await asyncio.to_thread(echo.ended.wait, 30)
 
 
-async def test_a_server_hears_that_our_client_cancelled(calls: Any, echo: Echo) -> None:
+async def test_a_server_learns_that_our_client_cancelled(calls: Any, echo: Echo) -> None:
     call = calls(b"wait", timeout=60)
     await asyncio.to_thread(echo.begun.wait, 30)
     call.cancel()
@@ -232,7 +232,7 @@ async def test_our_client_survives_its_server(
     again.stop(None).wait()
 
 
-async def test_our_client_goes_on_where_a_server_renews_connections(tmp_path: Path, echo: Echo) -> None:
+async def test_our_client_continues_where_a_server_renews_connections(tmp_path: Path, echo: Echo) -> None:
     options = [("grpc.max_connection_age_ms", 200), ("grpc.max_connection_age_grace_ms", 60_000)]
     server = grpc.server(ThreadPoolExecutor(2), options=options)
     server.add_generic_rpc_handlers((_handlers(echo.say),))
@@ -252,6 +252,17 @@ async def test_our_client_goes_on_where_a_server_renews_connections(tmp_path: Pa
     assert channel._connection is not first
     await channel.close()
     server.stop(None).wait()
+
+
+async def test_our_client_notices_a_server_that_closes_at_once(tmp_path: Path) -> None:
+    server = await asyncio.start_unix_server(lambda _, writer: writer.close(), str(tmp_path / "closing"))
+    channel = Channel(tmp_path / "closing", BIG)
+    for _ in range(20):
+        with pytest.raises(grpc.aio.AioRpcError, match="connection lost") as error:
+            await channel.unary_unary(METHOD, _same, _same)(b"", timeout=5)
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    await channel.close()
+    server.close()
 
 
 async def test_our_client_reads_what_a_server_compresses(tmp_path: Path) -> None:
@@ -274,7 +285,7 @@ async def test_our_client_refuses_answers_that_are_too_long(
 ) -> None:
     channel = Channel(tmp_path / "theirs", 1000)
     call = channel.unary_unary(METHOD, _same, _same)
-    with pytest.raises(grpc.aio.AioRpcError, match="more than 1000 bytes") as error:
+    with pytest.raises(grpc.aio.AioRpcError, match="the limit is 1000 bytes") as error:
         await call(bytes(100_000), timeout=60)
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await call(b"still there", timeout=60) == b"still there"

@@ -132,7 +132,7 @@ async def several_records_are_stored_all_or_none(client: Client, account: Accoun
     await together("the first is behind", ("j.a", 7), ("j.c", 0))
     await together("the second is there", ("j.a", 1), ("j.b", 0))
     await together("half of it was lost", ("j.a", 1), ("j.c", 0), skip=1)
-    await together("goes on", ("j.a", 1), ("j.c", 0))
+    await together("continues", ("j.a", 1), ("j.c", 0))
     found = await js.get_last_msg("J", "j.a")
     account.append((found.seq, found.data))
 
@@ -286,7 +286,8 @@ def _in_the_simulation(scenario: Scenario) -> Account:
 
     class Transport(SimulatedTransport):
         @staticmethod
-        def dial() -> Link:
+        def dial(host: str) -> Link:
+            assert host == "simulation"
             link = Link(loop, chance, "test")
             server.accept(link)
             return link

@@ -7,7 +7,7 @@ from agent_bench import Bench, Pods, eventually
 
 from armonik_sdk.api.names import QUEUE, RunId, consumer
 from armonik_sdk.api.records import OutcomeKind, Record, RecordKind
-from armonik_sdk.dataplane.journal import Head
+from armonik_sdk.dataplane.head import Head
 
 pytestmark = pytest.mark.integration
 SCRIPTS = ("agent_worker.py", "agent_function.py")

@@ -1,4 +1,4 @@
-"""Why an element does not run, as its Task tells it: the real operator; the test plays agent and kubelet."""
+"""Why an element does not run, as its Task says: the real operator; the test plays agent and kubelet."""
 
 import time
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from operator_process import OWNER, TEMPLATE, FakeAgent, conditions, finished, manifest, until
 
-from armonik_operator.adapters.kube import PARTITIONS, PODS, SESSIONS, TASKS, Kube
+from armonik_operator.clients.kube import PARTITIONS, PODS, SESSIONS, TASKS, Kube
 from armonik_sdk.api.records import Attempt, RecordKind
 
 pytestmark = pytest.mark.integration
@@ -45,7 +45,7 @@ async def test_that_there_is_no_pod_and_why(demo: None, kube: Kube, namespace: s
 async def test_that_the_session_is_paused(demo: None, kube: Kube, namespace: str) -> None:
     await kube.patch(SESSIONS, "demo", {"spec": {"desiredState": "Paused"}}, namespace)
     await kube.create(TASKS, manifest("Task", "held", session="demo", count=3), namespace)
-    await told(kube, "held", namespace, "Paused", "3 elements wait until session demo goes on")
+    await told(kube, "held", namespace, "Paused", "3 elements wait until session demo is resumed")
 
 
 async def test_the_place_in_the_queue(demo: None, kube: Kube, namespace: str) -> None:
@@ -70,7 +70,7 @@ async def test_the_place_in_the_queue(demo: None, kube: Kube, namespace: str) ->
 async def test_until_when_a_single_element_backs_off(
     shown: str, demo: None, agent: FakeAgent, kube: Kube, namespace: str
 ) -> None:
-    """Its status is written seldom, but this is told at once; each failure anew, and not beyond its end."""
+    """Its status is written seldom, but this at once; each failure again, and not beyond its end."""
     await kube.create(TASKS, manifest("Task", "shaky", session="demo"), namespace)
     taken = await agent.take()
     if shown == "before it failed":
