@@ -44,7 +44,7 @@ def processes(pod: Object, container: str) -> list[int]:
 
 @contextmanager
 def cut_off(pod: Object, port: int) -> Iterator[None]:
-    """Drop everything that a pod sends to a TCP port; connections stay open and hear nothing."""
+    """Drop everything that a pod sends to a TCP port; connections stay open and receive nothing."""
     inside = ("nsenter", "--target", str(processes(pod, "agent")[0]), "--net", "iptables", "--wait")
     rule = ("OUTPUT", "--protocol", "tcp", "--dport", str(port), "--jump", "DROP")
     run(*inside, "--append", *rule)

@@ -10,7 +10,8 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -21,6 +22,11 @@ from minio import Minio
 from nats.aio.client import Client
 from release import NAMESPACE, RELEASE, Object, kubectl, until
 
+from armonik_operator.manifests.accounts import claims
+from armonik_operator.manifests.accounts.namespace import NamespaceAccounts
+from armonik_operator.manifests.accounts.trust import SYSTEM_USER, Trust
+from armonik_operator.provisioning.buckets.tenant import bucket_name
+from armonik_operator.provisioning.nats_accounts import NatsAccounts
 from armonik_sdk.api.kinds import ObjectRef
 from armonik_sdk.api.names import (
     CONTROL,
@@ -35,22 +41,16 @@ from armonik_sdk.api.names import (
     queue_of_task,
 )
 from armonik_sdk.api.ranges import Ranges
-from armonik_sdk.api.records import (
-    Control,
-    Inventory,
-    Outcome,
-    OutcomeKind,
-    Record,
-    ResultEntry,
-    RunResults,
-    Wire,
-)
-from armonik_sdk.client.forward import Forward, Service
-from armonik_sdk.dataplane.connect import Credentials, connect_nats
-from armonik_sdk.dataplane.journal import read_head
-from armonik_sdk.dataplane.kv import Bucket
-from armonik_sdk.dataplane.objects import S3Store, expand
-from armonik_sdk.dataplane.queue import queued
+from armonik_sdk.api.records import Control, Inventory, Outcome, OutcomeKind, Record, Wire
+from armonik_sdk.api.results import ResultEntry, RunResults
+from armonik_sdk.client.transport.port_forward import Forward, Service
+from armonik_sdk.dataplane.credentials import Credentials
+from armonik_sdk.dataplane.nats.buckets import Bucket
+from armonik_sdk.dataplane.nats.connection import connect_nats
+from armonik_sdk.dataplane.nats.journal import read_head
+from armonik_sdk.dataplane.nats.queue import queued
+from armonik_sdk.dataplane.record_overflow import load_overflow
+from armonik_sdk.dataplane.s3.store import S3Store
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Wire)
@@ -61,7 +61,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A record as it stands in the journal, its manifest read."""
+    """A record as it is in the journal, its manifest read."""
 
     run: RunId
     sequence: int
@@ -92,11 +92,11 @@ class Observer:
                 at = head.sequence + 1
 
         async def whole(credentials: Credentials) -> list[Entry]:
-            store = S3Store(credentials)
-            return [replace(entry, record=await expand(store, entry.record)) for entry in found]
+            store = S3Store(self._place(credentials))
+            return [replace(entry, record=await load_overflow(store, entry.record)) for entry in found]
 
-        found = _ask(read)
-        return _reach(whole) if any(entry.record.manifest for entry in found) else found
+        found = ask(self.namespace, read)
+        return _reach(_S3, whole) if any(entry.record.manifest for entry in found) else found
 
     def kinds(self, task: str) -> list[str]:
         """What happened to a Task, in order."""
@@ -104,7 +104,7 @@ class Observer:
 
     def queued(self, task: str) -> set[str]:
         """Queue subjects of a Task that hold a message, delivered or not."""
-        return _ask(lambda client: queued(client, queue_of_task(self.namespace, task)))
+        return ask(self.namespace, lambda client: queued(client, queue_of_task(self.namespace, task)))
 
     def held(self, partition: str) -> int:
         """Messages that the agents of a partition hold and have not acknowledged."""
@@ -115,7 +115,7 @@ class Observer:
             )
             return int(info.num_ack_pending)
 
-        return _ask(read)
+        return ask(self.namespace, read)
 
     def results(self, task: str) -> dict[int, RunResults]:
         """Entries of RESULTS for the runs of a Task, by first index."""
@@ -135,31 +135,34 @@ class Observer:
         return {key.removeprefix(prefix): entry for key, entry in found.items()}
 
     def control(self, uid: str) -> Control | None:
-        """Desired state that the agents are told of a Session or Task."""
+        """Desired state of a Session or Task, as the agents read it."""
 
         async def read(client: Client) -> Control | None:
             found = await Bucket(client, CONTROL, Control).get(control_key(self.namespace, uid))
             return found[0] if found else None
 
-        return _ask(read)
+        return ask(self.namespace, read)
 
     def objects(self, *parts: str) -> dict[str, int]:
         """Sizes of the objects below `<namespace>/<parts…>/`, by key."""
         prefix = "/".join((self.namespace, *parts)) + "/"
 
         async def listed(credentials: Credentials) -> dict[str, int]:
-            found = _minio(credentials).list_objects(credentials.s3_bucket, prefix=prefix, recursive=True)
+            client, bucket = _minio(credentials), self._place(credentials).s3_bucket
+            if not client.bucket_exists(bucket):  # of a namespace without work, or that is gone
+                return {}
+            found = client.list_objects(bucket, prefix=prefix, recursive=True)
             return {str(entry.object_name): int(entry.size or 0) for entry in found}
 
-        return _reach(listed)
+        return _reach(_S3, listed)
 
     def read(self, ref: ObjectRef) -> bytes:
         """Bytes of an object, checked against the reference's checksum."""
-        return _reach(lambda credentials: S3Store(credentials).get(ref))
+        return _reach(_S3, lambda credentials: S3Store(self._place(credentials)).get(ref))
 
     def put(self, key: str, data: bytes) -> ObjectRef:
-        """Upload an object, as a client would."""
-        return _reach(lambda credentials: S3Store(credentials).put(key, data))
+        """Upload an object, as the operator would."""
+        return _reach(_S3, lambda credentials: S3Store(self._place(credentials)).put(key, data))
 
     def publish(self, subject: str, data: bytes) -> None:
         """Put a message on a subject of the streams."""
@@ -167,22 +170,36 @@ class Observer:
         async def send(client: Client) -> None:
             await client.jetstream(timeout=10).publish(subject, data)
 
-        _ask(send)
+        ask(self.namespace, send)
 
     def message(self, subject: str) -> bytes:
-        """The message that stands on a queue subject."""
+        """The message that is stored on a queue subject."""
 
         async def read(client: Client) -> bytes:
             return (await client.jetstream(timeout=10).get_last_msg(QUEUE, subject)).data or b""
 
-        return _ask(read)
+        return ask(self.namespace, read)
+
+    def _place(self, credentials: Credentials) -> Credentials:
+        """The same key, and the bucket of this namespace."""
+        return replace(credentials, s3_bucket=bucket_of(self.namespace))
 
     def _entries(self, bucket: str, model: type[W], pattern: str) -> dict[str, W]:
         async def read(client: Client) -> dict[str, W]:
             found = Bucket(client, bucket, model)
             return await found.get_many(await found.keys(pattern))
 
-        return _ask(read)
+        return ask(self.namespace, read)
+
+
+def taken_by(entries: list[Entry]) -> list[Entry]:
+    """The newest record of a run's owner; none while nobody owns it.
+
+    A run that has ended counts for the agent that ended it: an observer may be slower than the run.
+    """
+    if not entries or not (entries[-1].record.kind.owned or entries[-1].record.kind.terminal):
+        return []
+    return [entry for entry in entries if entry.record.kind.owned][-1:]
 
 
 def assert_each_element_ended_once(observe: Observer, task: Object) -> list[Entry]:
@@ -253,56 +270,106 @@ def _located(record: Record | RunResults, outcome: Outcome) -> dict[str, ObjectR
     return {name: record.ref(piece) for name, piece in (outcome.outputs | outcome.made).items()}
 
 
-def _ask(question: Callable[[Client], Awaitable[T]]) -> T:
-    """Ask NATS."""
+def ask(namespace: str, question: Callable[[Client], Awaitable[T]]) -> T:
+    """Ask NATS, as the operator does for a namespace."""
+    return _ask(_of_namespace(namespace) if has_accounts() else {}, question)
 
+
+def has_accounts() -> bool:
+    """Whether each namespace has accounts of its own on NATS."""
+    return "accounts-seed" in _nats_secret()
+
+
+def left_on_nats(namespace: str) -> set[str]:
+    """Names of the accounts that a namespace has or had, where each has its own."""
+    trust = Trust.from_mapping(_nats_secret())
+    system = {"nats_user": SYSTEM_USER, "nats_creds": trust.system_credentials(time.time())}
+
+    async def names(client: Client) -> set[str]:
+        accounts, found = NatsAccounts(client), set()
+        for public in await accounts.list():
+            token = await accounts.lookup(public)
+            found.add(str(claims.read(token)["name"]) if token else "")
+        return {name for name in found if name.startswith(f"{namespace}/")}
+
+    return _ask(system, names)
+
+
+def credentials_file(namespace: str, role: str) -> str:
+    """Of one role in a namespace that has accounts of its own; the operator keeps its own file in memory."""
+    trust = Trust.from_mapping(_nats_secret())
+    return NamespaceAccounts.of(trust, namespace, _uid(namespace)).credentials(trust, role, time.time())
+
+
+@cache
+def _uid(namespace: str) -> str:
+    return kubectl("get", "namespace", namespace, "--output", "jsonpath={.metadata.uid}")
+
+
+def _of_namespace(namespace: str) -> dict[str, str]:
+    return {"nats_creds": credentials_file(namespace, "operator")}
+
+
+def _ask(user: Mapping[str, str], question: Callable[[Client], Awaitable[T]]) -> T:
     async def asked(credentials: Credentials) -> T:
-        client = await connect_nats(credentials, "observer")
+        client = await connect_nats(replace(credentials, **user), "observer")  # type: ignore[arg-type]
         try:
             return await question(client)
         finally:
             await client.close()
 
-    return _reach(asked)
+    return _reach(_NATS, asked)
 
 
-def _reach(question: Callable[[Credentials], Awaitable[T]]) -> T:
+_NATS = Service(NAMESPACE, f"{RELEASE}-nats", 4222)
+_S3 = Service(NAMESPACE, f"{RELEASE}-s3", 8333)
+
+
+def _reach(server: Service, question: Callable[[Credentials], Awaitable[T]]) -> T:
+    """Ask one of the two servers; the other one may be away."""
+
     async def asked() -> T:
-        forwards = [] if os.environ.get("ARMONIK_LOCAL_CLUSTER") else [Forward(at) for at in _SERVICES]
+        forward = None if os.environ.get("ARMONIK_LOCAL_CLUSTER") else Forward(server)
         try:
             async with asyncio.timeout(PATIENCE):
-                addresses = [f"127.0.0.1:{await forward.start()}" for forward in forwards]
-                return await question(_credentials(*(addresses or _cluster_addresses())))
+                address = f"127.0.0.1:{await forward.start()}" if forward else _cluster_address(server)
+                return await question(_credentials(server, address))
         finally:
-            for forward in forwards:
+            if forward:
                 await forward.close()
 
     return asyncio.run(asked())
 
 
-_SERVICES = (Service(NAMESPACE, f"{RELEASE}-nats", 4222), Service(NAMESPACE, f"{RELEASE}-s3", 8333))
+@cache
+def _cluster_address(server: Service) -> str:
+    words = ("--namespace", server.namespace, "--output", "jsonpath={.spec.clusterIP}")
+    return f"{kubectl('get', 'service', server.name, *words)}:{server.port}"
 
 
 @cache
-def _cluster_addresses() -> list[str]:
-    words = ("--namespace", NAMESPACE, "--output", "jsonpath={.spec.clusterIP}")
-    return [f"{kubectl('get', 'service', at.name, *words)}:{at.port}" for at in _SERVICES]
-
-
-@cache
-def _credentials(nats: str, s3: str) -> Credentials:
-    nats_secret, s3_secret = _secret(f"{RELEASE}-nats"), _secret(f"{RELEASE}-s3")
+def _credentials(server: Service, address: str) -> Credentials:
+    """Of both servers, with the address of the one that is asked and the cluster's name of the other."""
+    nats, s3 = (
+        address if one == server else f"{one.name}.{one.namespace}.svc:{one.port}" for one in (_NATS, _S3)
+    )
+    nats_secret, s3_secret = _nats_secret(), _secret(f"{RELEASE}-s3")
     return Credentials(
         nats_url=f"nats://{nats}",
         nats_user="operator",
-        nats_password=nats_secret["operator-password"],
+        nats_password=nats_secret.get("operator-password", ""),
         s3_endpoint=s3,
         s3_secure=False,
         s3_region="us-east-1",
-        s3_bucket=_bucket(),
+        s3_bucket=environment("ARMONIK_S3_BUCKET"),
         s3_access_key=s3_secret["operator-access-key"],
         s3_secret_key=s3_secret["operator-secret-key"],
     )
+
+
+@cache
+def _nats_secret() -> dict[str, str]:
+    return _secret(f"{RELEASE}-nats")
 
 
 def _secret(name: str) -> dict[str, str]:
@@ -310,11 +377,24 @@ def _secret(name: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
 
 
-def _bucket() -> str:
-    """The bucket of the release, as its operator knows it."""
-    path = "{.spec.template.spec.containers[0].env[?(@.name=='ARMONIK_S3_BUCKET')].value}"
+def bucket_of(namespace: str) -> str:
+    """The bucket with the objects of a namespace."""
+    prefix = environment("ARMONIK_S3_BUCKET")
+    shared = environment("ARMONIK_S3_PROVISIONER") == "static"
+    return prefix if shared else bucket_name(prefix, namespace)
+
+
+@cache
+def environment(name: str) -> str:
+    """A setting of the release's operator."""
+    path = f"{{.spec.template.spec.containers[0].env[?(@.name=='{name}')].value}}"
     words = (f"deployment/{RELEASE}-operator", "--namespace", NAMESPACE, "--output", f"jsonpath={path}")
     return kubectl("get", *words)
+
+
+def reach_store(question: Callable[[Credentials], Awaitable[T]]) -> T:
+    """Ask the object store, with the operator's key."""
+    return _reach(_S3, question)
 
 
 def _minio(credentials: Credentials) -> Minio:

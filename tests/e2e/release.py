@@ -20,6 +20,9 @@ NAMESPACE = os.environ.get("ARMONIK_E2E_NAMESPACE", "armonik-system")
 
 Object = dict[str, Any]
 
+WORKER_CPU = "20m"
+"""What a worker of the tests requests: dozens fit beside each other on a node of two CPUs."""
+
 PATIENCE = 180
 """Seconds to wait for what must come: generous, for a machine that does other things as well. Only a failing
 test ever waits that long."""
@@ -92,8 +95,9 @@ def lab_partition(namespace: str, name: str, pods: int = 1, *, memory: str = "")
     values = json.loads(helm("get", "values", RELEASE, "--all", "--output", "json"))
     registry = values["global"]["imageRegistry"]
     worker: Object = {"image": f"{registry}/armonik-worker-lab:dev", "imagePullPolicy": "IfNotPresent"}
-    if memory:
-        worker["resources"] = {"limits": {"memory": memory}}
+    worker["resources"] = {"requests": {"cpu": WORKER_CPU}} | (
+        {"limits": {"memory": memory}} if memory else {}
+    )
     template = {"spec": {"terminationGracePeriodSeconds": 10, "worker": worker}}
     return _object("Partition", namespace, name, {"podReserved": pods, "podMax": pods, "template": template})
 
@@ -147,11 +151,13 @@ def stopped(component: str) -> Iterator[None]:
         kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s", *words, timeout=PATIENCE + 30)
 
 
-def kill_operator() -> None:
-    """End the operator's process without warning, and wait until the next one serves."""
+def kill_operator(*, ready: bool = True) -> None:
+    """End the operator's process without warning, and wait until the next one is ready, if it can be."""
     words = ("--namespace", NAMESPACE)
     selector = f"app.kubernetes.io/component=operator,app.kubernetes.io/instance={RELEASE}"
     kubectl("delete", "pod", "--selector", selector, "--grace-period=0", "--force", *words)
+    if not ready:
+        return
     kubectl(
         "rollout",
         "status",

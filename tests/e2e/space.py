@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from observe import Entry, Observer, assert_each_element_ended_once
+from observe import Entry, Observer, assert_each_element_ended_once, taken_by
 from release import (
     PATIENCE,
     Object,
@@ -59,7 +59,7 @@ class Space:
         kubectl("patch", kind, name, *words)
 
     def get(self, name: str, kind: str = "tasks.armonik.io") -> Object:
-        """An object as it stands."""
+        """An object as it is now."""
         found: Object = json.loads(
             kubectl("get", kind, name, "--namespace", self.namespace, "--output", "json")
         )
@@ -95,15 +95,16 @@ class Space:
         return self.status(name)
 
     def running(self, name: str, timeout: float = PATIENCE) -> Entry:
-        """Wait until an agent has taken the only run of a Task; its last record."""
+        """Wait until an agent has taken the only run of a Task; the record that says which one."""
         uid = self.get(name)["metadata"]["uid"]
+        found: list[Entry] = []
 
         def taken() -> bool:
-            entries = self.observe.records(uid)
-            return bool(entries) and entries[-1].record.kind.owned
+            found[:] = taken_by(self.observe.records(uid))
+            return bool(found)
 
         until(f"{self.namespace}/{name} is taken by an agent", taken, timeout)
-        return self.observe.records(uid)[-1]
+        return found[0]
 
     def ready(self, kind: str, name: str, timeout: int = PATIENCE) -> None:
         """Wait for condition Ready of a Session or Partition."""
@@ -111,7 +112,7 @@ class Space:
         kubectl("wait", "--for=condition=Ready", f"--timeout={timeout}s", *words, timeout=timeout + 30)
 
     def serving(self, pods: int, partition: str = PARTITION) -> None:
-        """Wait until so many pods of a Partition take work."""
+        """Wait until that number of pods of a Partition takes work."""
         words = (
             f"partitions.armonik.io/{partition}",
             "--namespace",

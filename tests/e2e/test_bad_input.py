@@ -1,4 +1,4 @@
-"""Input that no schema can refuse: the object says what is wrong and how to mend it, and then goes on."""
+"""Input that no schema can refuse: the object says what is wrong and how to fix it, and then continues."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from release import Object, apply, kill_operator, lab_partition, objects, session, stopped, until
-from space import PARTITION, Space, space
+from space import PARTITION, SESSION, Space, space
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -54,7 +54,8 @@ def test_a_partition_that_is_not_the_sessions(here: Space) -> None:
 
 
 def test_a_payload_object_that_was_not_uploaded(here: Space) -> None:
-    key = f"{here.namespace}/uploads/forgotten"
+    session_uid = here.get(SESSION, "session.armonik.io")["metadata"]["uid"]
+    key = f"{here.namespace}/{session_uid}/uploads/forgotten"
     uid = here.submit("no-payload", payload={"object": {"key": key}})
     _parked(here, "no-payload", "PayloadNotFound", key, "upload")
     _nothing_queued(here, uid)
@@ -124,12 +125,12 @@ def test_an_image_that_cannot_be_pulled(here: Space) -> None:
     here.ready("partition", "absent")
 
 
-def test_what_is_missing_is_told_once_by_an_event(here: Space) -> None:
+def test_what_is_missing_is_reported_once_by_an_event(here: Space) -> None:
     """For those who read `kubectl describe`."""
     here.submit("told", of="nobody")
     _parked(here, "told", "SessionNotFound", "nobody")
     words = ("--namespace", here.namespace, "--field-selector", "involvedObject.name=told")
-    until("an Event tells it", lambda: bool(objects("events", *words)))
+    until("an Event reports it", lambda: bool(objects("events", *words)))
     (event,) = objects("events", *words)
     assert (event["type"], event["reason"], event.get("count", 1)) == ("Warning", "SessionNotFound", 1)
     assert "nobody" in event["message"]
@@ -140,7 +141,7 @@ def test_what_is_missing_is_told_once_by_an_event(here: Space) -> None:
 @pytest.mark.parametrize(("component", "reason"), [("nats", "QueueUnavailable"), ("s3", "StoreUnavailable")])
 def test_a_server_that_is_down_when_the_operator_starts(here: Space, component: str, reason: str) -> None:
     with stopped(component):
-        kill_operator()
+        kill_operator(ready=component != "nats")  # without NATS it cannot work, and is not ready
         apply(session(here.namespace, f"no-{component}", PARTITION))
         text = component * 1_000  # longer than what rides in the queue's message
         here.submit(f"no-{component}", of=f"no-{component}", payload={"inline": text})

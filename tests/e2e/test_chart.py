@@ -112,6 +112,24 @@ def _may(namespace: str, *words: str) -> bool:
     return allowed(*words, "--namespace", namespace, user="ada")
 
 
+def test_partitions_are_written_by_who_may_create_pods(namespace: str) -> None:
+    """Refused and then allowed: the right to create pods alone makes the difference."""
+
+    def written() -> subprocess.CompletedProcess[str]:
+        made = lab_partition(namespace, "lab", 0)
+        words = ("kubectl", "apply", "--server-side", "--as=ada", "--dry-run=server", "--filename", "-")
+        return attempt(*words, stdin=json.dumps(made))
+
+    words = ("--user=ada", "--namespace", namespace)
+    kubectl("create", "rolebinding", "partitions", f"--clusterrole={RELEASE}-admin", *words)
+    until("ada may write partitions", lambda: _may(namespace, "create", "partitions.armonik.io"))
+    assert "spec.template: user ada may not create pods" in written().stderr
+    kubectl("create", "role", "pods", "--verb=create", "--resource=pods", "--namespace", namespace)
+    kubectl("create", "rolebinding", "pods", "--role=pods", *words)
+    until("ada may create pods", lambda: _may(namespace, "create", "pods"))
+    assert (done := written()).returncode == 0, done.stderr
+
+
 def test_the_operator_may_write_its_objects_and_no_others(namespace: str) -> None:
     def may(*words: str) -> bool:
         return allowed(*words, "--namespace", namespace, user=OPERATOR)
@@ -213,8 +231,7 @@ def test_an_upgrade_brings_new_permissions_to_nats(namespace: str) -> None:
     secret = ("secret", "armonik-nats", "--namespace", NAMESPACE)
     data = json.loads(kubectl("get", *secret, "--output", "json"))["data"]
     rendered = base64.b64decode(data["auth.conf"]).decode()
-    older = rendered.replace('"armonik.event.>"', '"armonik.older.>"')
-    assert older != rendered
+    older = rendered.replace('"armonik.event.>"', '"armonik.older.>"') + "# of an older release\n"
     patch = {"stringData": {"auth.conf": older}, "metadata": {"annotations": {"armonik.io/served": "older"}}}
     kubectl("patch", *secret, "--patch", json.dumps(patch))
     nats, store = _pod_uids("nats"), _pod_uids("s3")

@@ -9,6 +9,9 @@ import pytest
 from armonik_sdk.client import Client, Element, Payload
 
 pytestmark = pytest.mark.e2e
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="finds processes in /proc (Linux)"
+)
 WAIT = 180.0
 
 
@@ -26,12 +29,14 @@ def _forwards() -> list[int]:
     return found
 
 
-async def test_work_goes_on_when_the_port_forwards_are_killed() -> None:
+@needs_proc
+async def test_work_continues_when_the_port_forwards_are_killed() -> None:
+    before = set(_forwards())  # of a client that other tests of this process share
     async with await Client.connect("default") as client:
         session = await client.create_session(partitions=["default"])
         try:
             assert await (await session.submit("7")).result(timeout=WAIT) == b"49"
-            killed = _forwards()
+            killed = [pid for pid in _forwards() if pid not in before]
             assert len(killed) == 2, "one for NATS, one for the object store"
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
@@ -41,7 +46,7 @@ async def test_work_goes_on_when_the_port_forwards_are_killed() -> None:
             assert not set(_forwards()) & set(killed)
         finally:
             await session.delete()
-    assert _forwards() == []
+    assert set(_forwards()) <= before
 
 
 async def test_results_come_by_index_and_large_payloads_go_through_the_store() -> None:

@@ -164,7 +164,7 @@ def probe() -> Iterator[Probe]:
     cluster.down()
 
 
-def test_up_twice_keeps_what_stands(probe: Probe) -> None:
+def test_up_twice_keeps_what_exists(probe: Probe) -> None:
     probe.up()
     before = {name: probe.program(name) for name in ("etcd", "kube-apiserver", "kubelet", "containerd")}
     probe.up()

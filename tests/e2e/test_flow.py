@@ -19,7 +19,8 @@ from space import PARTITION, SESSION, Space, space
 from armonik_sdk.api.kinds import Dependency, ObjectRef, TaskOptions
 from armonik_sdk.api.messages import RunMessage
 from armonik_sdk.api.names import RunId, result_id, task_payload_key
-from armonik_sdk.api.records import DesiredState, RecordKind, ResultState, carried
+from armonik_sdk.api.records import DesiredState, RecordKind, carried
+from armonik_sdk.api.results import ResultState
 from armonik_sdk.client import Client
 from armonik_sdk.client.errors import ResultAborted
 
@@ -33,7 +34,7 @@ def here() -> Iterator[Space]:
         yield made
 
 
-def test_a_session_is_accepted_and_told_to_the_agents(here: Space) -> None:
+def test_a_session_is_accepted_and_published_to_the_agents(here: Space) -> None:
     found = here.get(SESSION, "session.armonik.io")
     ready = found["status"]["conditions"][0]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "True", "Accepted")
@@ -86,14 +87,14 @@ def test_a_task_goes_the_whole_way(here: Space) -> None:
 
     # The inline payload went to the object store, the small result rides in the commit.
     payload = hashlib.sha256(text.encode()).hexdigest()
-    key = task_payload_key(here.namespace, session_uid, uid)
+    key = task_payload_key(here.namespace, session_uid, uid, payload)
     assert here.observe.read(ObjectRef(key=key, sha256=payload)) == text.encode()
     (results,) = here.observe.results(uid).values()
     assert results.objects == ()
     assert carried(results.ref(results.outcomes[0].outputs["result"])) == text.encode()
     assert uid in here.observe.inventory()
 
-    # Small results stand in the status itself, ids say what they belong to.
+    # Small results are in the status itself, ids say what they belong to.
     (shown,) = status["results"]
     assert (shown["id"], shown["inline"]) == (result_id(uid, 0, "result"), text)
     assert (shown["size"], shown["sha256"]) == (len(text), payload)
@@ -147,7 +148,7 @@ def test_the_client_uploads_large_payloads_itself(here: Space) -> None:
     assert "data" not in task["status"]["results"][0]
     assert task["status"]["results"][0]["sha256"] == hashlib.sha256(large).hexdigest()
     assert uid == _uid(task)
-    # The result was named by the commit and stands in the store.
+    # The result was named by the commit and is in the store.
     (results,) = here.observe.results(uid).values()
     place = results.ref(results.outcomes[0].outputs["result"])
     owner = here.get(SESSION, "session.armonik.io")["metadata"]["uid"]

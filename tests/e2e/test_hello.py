@@ -1,12 +1,14 @@
-"""The example of the README, typed as it stands there."""
+"""The examples of the README, typed as they are there."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.e2e
-HELLO = Path(__file__).parents[2] / "examples" / "hello.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HELLO = EXAMPLES / "hello.yaml"
 
 
 def _kubectl(*arguments: str) -> str:
@@ -15,8 +17,23 @@ def _kubectl(*arguments: str) -> str:
     return done.stdout
 
 
+def _sessions() -> set[str]:
+    found = _kubectl("get", "sessions.armonik.io", "-o", "name").split()
+    return {name for name in found if "/session-" in name}
+
+
 def test_the_example_prints_its_result() -> None:
     _kubectl("delete", "-f", str(HELLO), "--ignore-not-found", "--timeout=180s")
     _kubectl("apply", "-f", str(HELLO))
     _kubectl("wait", "--for=condition=Finished", "tk/hello", "--timeout=180s")
     assert _kubectl("get", "tk", "hello", "-o", "jsonpath={.status.results[0].inline}") == "49"
+
+
+def test_the_example_in_python_prints_its_results() -> None:
+    before = _sessions()
+    command = [sys.executable, str(EXAMPLES / "hello.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    for name in _sessions() - before:
+        _kubectl("delete", name, "--timeout=180s")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[0, 1, 4, 9, 16]", "30"]

@@ -116,7 +116,7 @@ async def test_sub_tasks_of_a_function_that_fails_never_exist(namespace: str) ->
     async with await Client.connect(namespace) as client:
         work = await client.session("work")
         parent = await work.submit(b"1 2 3", options=TaskOptions(options={"mode": "unkept"}))
-        with pytest.raises(ResultAborted, match="as it was told"):
+        with pytest.raises(ResultAborted, match="as requested"):
             await parent.result(timeout=120)
         await parent.wait(120)
     assert objects("tasks", "--namespace", namespace, "--selector", f"armonik.io/parent={parent.uid}") == []

@@ -1,4 +1,4 @@
-"""What is wrong with the pods of a Partition is told, and those that end disturb nothing."""
+"""What is wrong with the pods of a Partition is reported, and those that end disturb nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 __all__ = ["namespace"]
 
 
-def test_an_invalid_template_is_told_and_the_old_pods_keep_serving(namespace: str) -> None:
+def test_an_invalid_template_is_reported_and_the_old_pods_keep_serving(namespace: str) -> None:
     apply(partition(namespace, podReserved=1), session(namespace, "work", "lab"))
     until("it serves", lambda: reason(namespace) == "Serving" and status(namespace)["readyReplicas"] == 1)
     before = [pod["metadata"]["uid"] for pod in pods(namespace)]
@@ -60,10 +60,10 @@ def test_an_invalid_template_is_told_and_the_old_pods_keep_serving(namespace: st
     ],
     ids=["image", "crash", "node"],
 )
-def test_what_keeps_pods_from_serving_is_told(
+def test_what_keeps_pods_from_serving_is_reported(
     namespace: str, changed: Object, expected: str, word: str
 ) -> None:
-    """Old pods stay; the Partition says what is wrong with the new one, and mends itself with it."""
+    """Old pods stay; the Partition says what is wrong with the new one, and recovers with it."""
     apply(partition(namespace, podReserved=1))
     until("it serves", lambda: reason(namespace) == "Serving" and status(namespace)["readyReplicas"] == 1)
     standing = pods(namespace)[0]["metadata"]["uid"]
@@ -128,7 +128,7 @@ def test_a_pod_of_a_worker_that_ignores_sigterm_ends_before_its_grace(namespace:
     words = ("--namespace", namespace, f"--timeout={PATIENCE}s")
     kubectl("delete", f"pod/{pod['metadata']['name']}", *words, timeout=PATIENCE + 30)
     # Once a namespace that goes has seen a pod with such a grace, it looks again only after half of it; and a
-    # process 1 that has just begun hears no signal.
+    # process 1 that has just begun receives no signal.
     until("another serves", lambda: status(namespace).get("readyReplicas") == 1 and _one_but(namespace, pod))
     kubectl("delete", "partition.armonik.io/lab", *words, timeout=PATIENCE + 30)
     until("its pods are gone", lambda: not objects("pods", "--namespace", namespace))

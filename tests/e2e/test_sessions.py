@@ -16,7 +16,8 @@ from release import Object, attempt, objects, until
 from space import PARTITION, Space, space
 
 from armonik_sdk.api.names import result_id
-from armonik_sdk.api.records import RecordKind, ResultState
+from armonik_sdk.api.records import RecordKind
+from armonik_sdk.api.results import ResultState
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

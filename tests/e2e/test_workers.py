@@ -56,7 +56,7 @@ def test_an_execution_that_breaks_is_retried_and_a_returned_error_is_not(here: S
     assert "as asked" in outcomes[len(modes)].message
 
 
-def test_until_when_an_execution_that_broke_is_put_off_is_told(here: Space) -> None:
+def test_until_when_an_execution_that_broke_is_put_off_is_reported(here: Space) -> None:
     here.submit("shaky", "raise", options={"maxRetries": 9})
 
     def waiting(status: Object) -> bool:
@@ -85,7 +85,7 @@ def test_a_process_that_ends_costs_the_attempt_and_nothing_else(here: Space, way
 
 @pytest.mark.parametrize("mode", ["sleep", "stubborn"])
 def test_a_time_out_ends_the_element_and_its_worker(here: Space, mode: str) -> None:
-    """Asleep for ever, and deaf to signals besides."""
+    """Asleep without end, and ignores signals too."""
     options = {"maxDurationSeconds": 2}
     here.submit(f"late-{mode}", mode, seconds=600, options=options)
     pod = _owner(here.running(f"late-{mode}"))
@@ -123,7 +123,7 @@ def test_cancelling_ends_what_is_queued_and_what_runs_and_keeps_what_is_done(her
     assert here.observe.queued(uid) == set()
 
 
-def test_single_elements_are_cancelled_while_the_others_go_on(here: Space) -> None:
+def test_single_elements_are_cancelled_while_the_others_continue(here: Space) -> None:
     """One that runs and one that is queued; a neighbour runs on, and the queue behind them moves up."""
     here.partition("apart", PODS)  # whose pods are not about to be replaced for what other tests cancelled
     here.serving(PODS, "apart")

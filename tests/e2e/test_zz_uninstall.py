@@ -1,7 +1,7 @@
 """Uninstalling, at the very end of the suite: the release is not there afterwards.
 
-One story in order: uninstall keeps all user data and blocks no namespace; the next installation goes on with
-it; a purge leaves nothing.
+One story in order: uninstall keeps all user data and blocks no namespace; the next installation uses it;
+a purge leaves nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ from release import (
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(900)]
 
 KINDS = ("sessions.armonik.io", "tasks.armonik.io", "partitions.armonik.io")
+CLUSTER_WIDE = (
+    "clusterroles",
+    "clusterrolebindings",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)
 KEPT, DOOMED = "uninstall-kept", "uninstall-doomed"
 
 
@@ -71,14 +77,14 @@ def test_uninstall_keeps_what_is_the_users_and_blocks_no_namespace() -> None:
         assert done["status"]["progress"] == "1/1"
     assert _names("pvc") == {f"data-{RELEASE}-nats-0", f"data-{RELEASE}-s3-0"}
     assert {"armonik-nats", "armonik-s3"} <= _names("secrets")
-    for kind in ("clusterroles", "clusterrolebindings", "flowschemas", "prioritylevelconfigurations"):
+    for kind in (*CLUSTER_WIDE, "flowschemas", "prioritylevelconfigurations"):
         assert _left_by_the_release(kind) == []
 
     delete_namespace(DOOMED)  # fails when something keeps it from going
     helm("install", RELEASE, str(CHART), "--values", "-", "--wait", "--timeout", "5m", stdin=values)
 
 
-def test_the_next_installation_goes_on_with_the_data() -> None:
+def test_the_next_installation_continues_with_the_data() -> None:
     until("the session is served again", lambda: bool(_session()["metadata"].get("finalizers")))
     apply(
         # Depends on a result that only the journal and the object store of before the uninstall have.
@@ -106,7 +112,7 @@ def test_purge_leaves_nothing() -> None:
         assert not {n for n in _names("secrets", namespace) if n.startswith("armonik-")}
     assert "armonik-agent" not in _names("serviceaccounts", KEPT)
     assert "armonik-service-configuration" not in _names("configmaps", KEPT)
-    for kind in ("clusterroles", "clusterrolebindings"):
+    for kind in CLUSTER_WIDE:
         assert _left_by_the_release(kind) == []
     assert not objects("jobs", "--namespace", NAMESPACE)
 

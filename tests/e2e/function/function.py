@@ -31,15 +31,15 @@ def calculate(mode: str, element: Element) -> bytes | None:
     squares = [element.submit(number, options={"mode": "square"}) for number in numbers]
     element.submit(depends_on=squares, output="result", options={"mode": "sum"})
     if mode == "unkept":
-        raise Abort("as it was told")
+        raise Abort("as requested")
     return None
 
 
 def misbehave(how: str, element: Element) -> None:
-    """`abort`, `sleep` for ever; `raise` or `kill` its own process at its first execution."""
+    """`abort`, `sleep` without end; `raise` or `kill` its own process at its first execution."""
     print(f"about to {how}", flush=True)  # noqa: T201 - what is said reaches the log
     if how == "abort":
-        raise Abort("as it was told")
+        raise Abort("as requested")
     if how == "sleep":
         time.sleep(3600)
     mark = MARKS / element.task_id
@@ -47,4 +47,4 @@ def misbehave(how: str, element: Element) -> None:
         mark.touch()
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        raise RuntimeError("as it was told")
+        raise RuntimeError("as requested")

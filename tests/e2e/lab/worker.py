@@ -5,7 +5,7 @@ Options (all text): `mode`, and what the mode takes.
 - `echo` (default): the payload, as the result
 - `noop`: an empty result
 - `sleep`: sleeps `seconds`, then echoes; with `until` only while that file is missing, which it makes first
-- `told`: what the worker was told, as JSON
+- `told`: the request that the worker got, as JSON
 - `extra`: a result of its own with the text `text` beside the expected ones, which carry its id
 - `crash`: the process ends at once, without an answer; with `until` only while that file is missing, which it
   makes first, so the next execution in the same pod echoes
@@ -18,10 +18,10 @@ Options (all text): `mode`, and what the mode takes.
 - `concat`: the data dependencies, sorted by id, joined by commas
 - `subtasks`: payload "1 2 3": one child squares each number, a last one adds up what they made and is handed
   this task's own outputs; with `then: "error"` or `then: "raise"` it fails after that
-- `hostile`: looks for what is not its own: files, processes, servers (`nats`, `s3`, `object`, `namespace` say
-  where); the result is all it could read
+- `hostile`: looks for what is not its own: files, processes, servers (`nats`, `s3`, `bucket`, `object`,
+  `namespace` say where); the result is all it could read
 - with `code`, whatever the mode: the call is answered with that gRPC status
-- `swap`: puts a link to `target` in the place of its result after it told the agent of it
+- `swap`: puts a link to `target` in the place of its result after it reported it to the agent
 """
 
 import ctypes
@@ -185,7 +185,7 @@ def _loot(task: TaskHandler, options: dict[str, str]) -> dict[str, object]:
     files += [entry / name for entry in processes for name in ("environ", "cmdline", "maps", "mountinfo")]
     api = f"https://kubernetes.default.svc/api/v1/namespaces/{options['namespace']}/secrets"
     expected = task.expected_results[0]
-    _link(task, expected, "/run/armonik/nats-password")
+    _link(task, expected, "/run/armonik/s3-secret-key")
     found = {
         "environment": dict(os.environ),
         "files": {str(file): _content(file).decode("latin-1") for file in files},
@@ -196,11 +196,11 @@ def _loot(task: TaskHandler, options: dict[str, str]) -> dict[str, object]:
         "token": [str(file) for file in _below(Path("/var/run/secrets")) if _content(file)],
         "apiserver": _http(api),
         "nats": _greet(options["nats"]),
-        "s3 list": _http(f"http://{options['s3']}/armonik?list-type=2"),
+        "s3 list": _http(f"http://{options['s3']}/{options['bucket']}?list-type=2"),
         "s3 get": _http(f"http://{options['s3']}/{options['object']}"),
         "metadata address": _http("http://169.254.169.254/latest/meta-data/"),
         "wrong token": _notify(task, expected, token="guessed"),
-        "path outside": _notify(task, "../../../run/armonik/nats-password", token=task.token),
+        "path outside": _notify(task, "../../../run/armonik/s3-secret-key", token=task.token),
         "link as result": _notify(task, expected, token=task.token),
     }
     (Path(task.data_folder) / expected).unlink()
@@ -236,7 +236,7 @@ def _link(task: TaskHandler, result: str, target: str) -> None:
 
 
 def _notify(task: TaskHandler, result: str, token: str) -> str:
-    """What the agent says to a result that is told to it."""
+    """What the agent answers to a reported result."""
     ids = [NotifyResultDataRequest.ResultIdentifier(session_id=task.session_id, result_id=result)]
     try:
         task._client.NotifyResultData(NotifyResultDataRequest(ids=ids, communication_token=token))
