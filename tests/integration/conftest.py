@@ -19,6 +19,7 @@ from operator_rights import nats_rights, operator_rights, own_rules, served_righ
 from servers import credentials, nats_client, nats_server
 from stores import s3_endpoint, store_kind, stores
 
+import hypothesis_profiles  # noqa: F401 - chooses the profile
 from rendering import helm
 
 # A shell's background job ignores SIGINT, and so would the programs that tests interrupt.

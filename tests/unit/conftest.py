@@ -5,13 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
-
 # Tests are imported by path, not as packages; helpers that several suites share are found here.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unit")
+import hypothesis_profiles  # noqa: F401 - chooses the profile
 
 # The shell, or CI, may have chosen a cluster; a job in the background is started with Ctrl-C ignored.
 for _chooses_a_cluster in ("KUBECONTEXT", "KUBECONFIG", "ARMONIK_CLUSTER", "ARMONIK_CLUSTER_DRIVER"):
