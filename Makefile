@@ -77,10 +77,11 @@ test-simulation: venv ## A whole installation in virtual time, against an advers
 	$(BIN)/python -m pytest -q tests/simulation -n 2 $(PYTEST_ARGS)
 
 .PHONY: soak
-soak: venv ## The simulation for long: SOAK_EXAMPLES histories of SOAK_STEPS steps
+soak: venv cluster-build ## The simulation for long (SOAK_EXAMPLES histories of SOAK_STEPS steps), and all properties, on new examples
 	@$(call STAGE,soak)
 	ARMONIK_SIMULATION_EXAMPLES=$(SOAK_EXAMPLES) ARMONIK_SIMULATION_STEPS=$(SOAK_STEPS) \
-	  $(BIN)/python -m pytest -q tests/simulation --timeout 0 $(PYTEST_ARGS)
+	  $(BIN)/python -m pytest -q tests/simulation --timeout 0 --hypothesis-profile random $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/unit tests/integration/test_crd_read.py -n 2 --timeout 0 --hypothesis-profile random $(PYTEST_ARGS)
 
 .PHONY: soak-cluster
 soak-cluster: install ## Random users and an adversary on the real cluster for SOAK_MINUTES, checked; curves in bench/out
@@ -92,7 +93,7 @@ soak-cluster: install ## Random users and an adversary on the real cluster for S
 test-integration: venv cluster-build polyglot-build ## Tests against real servers on loopback
 	@$(call STAGE,integration tests)
 	ARMONIK_LANGUAGES="$(LANGUAGES)" \
-	  $(BIN)/python -m pytest -q tests/integration -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
+	  $(BIN)/python -m hack.again -q tests/integration -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 # Workers on other gRPC libraries, built into the cache. Languages whose toolchain is missing are left out, and said.
 LANGUAGES ?= python node go
@@ -119,7 +120,7 @@ polyglot-build: venv ## Build the tests' workers in LANGUAGES into the cache (Go
 test-e2e: install ## Tests on the real cluster, with the chart installed
 	@$(call STAGE,end-to-end tests)
 	$(REACH)
-	run() { $(BIN)/python -m pytest -q tests/e2e tests/behaviours $(PYTEST_ARGS) -m "$$@" || [ $$? = 5 ]; } # 5: none was chosen
+	run() { $(BIN)/python -m hack.again -q tests/e2e tests/behaviours $(PYTEST_ARGS) -m "$$@" || [ $$? = 5 ]; } # 5: none was chosen
 	run "e2e and not alone" -n "$$(TEST_PROCESSES=$(TEST_PROCESSES) $(CLUSTER) processes)" --dist loadfile
 	run "e2e and alone"
 
