@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -184,7 +185,7 @@ class Settings(BaseModel):
         """Whether a namespace is among those that are watched."""
         return not self.watch_namespaces or namespace in self.watch_namespaces
 
-    @property
+    @cached_property
     def task_defaults(self) -> TaskOptions:
         """The lowest layer of task options."""
         return TaskOptions(
