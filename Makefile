@@ -180,6 +180,13 @@ cluster-down: ## Take the cluster down and leave nothing behind
 images: cluster-up ## Build the images that changed and load them into the cluster
 	@$(IMAGES) load
 
+# Major and minor; the workers of `make images` have Docker's or Debian's.
+WORKER_PYTHON ?= 3.13
+
+.PHONY: worker-image
+worker-image: cluster-up ## Build the worker of plain functions for WORKER_PYTHON (3.11 to 3.14) and load it
+	@$(IMAGES) load worker-python$(WORKER_PYTHON)
+
 .PHONY: install
 install: images ## Install or upgrade the chart with these images
 	@$(REACH)
@@ -198,7 +205,7 @@ kubeconfig: ## Print the variables for a shell: eval "$(make -s kubeconfig)"
 	@$(CLUSTER) env
 	echo 'export PATH="$(CURDIR)/$(BIN):$$PATH"' # kubectl, and Python with our packages
 
-# Parts of a release: wheels, chart, images.
+# Parts of a release: wheels, chart, images; worker-python3.13 for workers of another Python.
 DIST ?= wheels chart images
 
 .PHONY: dist

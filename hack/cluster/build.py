@@ -12,8 +12,16 @@ from pathlib import Path
 from .buildah import Buildah
 from .prerequisites import IMAGE_PACKAGES, NODE_PACKAGES, ensure_go, ensure_packages
 from .progress import BOARD, Announced, Compiled, Downloaded, Stale
-from .settings import COREDNS_IMAGE, KUBERNETES_VERSION, PAUSE_IMAGE, PYTHON_BASE_IMAGE, SOURCES, Cache
-from .shell import locked, run, run_logged, say
+from .settings import (
+    COREDNS_IMAGE,
+    KUBERNETES_VERSION,
+    LOCAL_PYTHON,
+    PAUSE_IMAGE,
+    PYTHON_SUITES,
+    SOURCES,
+    Cache,
+)
+from .shell import ClusterError, locked, run, run_logged, say
 
 APPLETS = (
     "etcd",
@@ -46,7 +54,14 @@ STORES = ("versitygw", "minio")
 # The image keeps no word of the machine it was made on, and nothing a program never reads.
 _BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 _BASE_EXCLUDES = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
-_BASE_FORGET = "etc/apt/sources.list* etc/resolv.conf etc/hostname var/lib/apt/lists/* var/cache/* var/log/*"
+# A suite that is not released yet gets a newer Python one day: the base is refused then.
+_BASE_CHECK = (
+    'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v != "{0}" and f"its Python is {{v}}, not {0}")'
+)
+_BASE_FORGET = (
+    "etc/apt/sources.list* etc/apt/apt.conf.d/99mmdebstrap etc/resolv.conf etc/hostname "
+    "var/lib/apt/lists/* var/cache/* var/log/*"
+)
 
 
 def build_cluster(cache: Cache) -> None:
@@ -124,28 +139,53 @@ def build_for_image(cache: Cache, name: str) -> Path:
     return cache.bin / "linux"
 
 
-def build_python_base(cache: Cache) -> None:
-    """Make the image that the offline builds start from: Debian's Python and nothing else."""
-    recipe = hashlib.sha256(repr((_BASE_PACKAGES, _BASE_EXCLUDES, _BASE_FORGET)).encode()).hexdigest()
+def build_python_base(cache: Cache, python: str = LOCAL_PYTHON) -> str:
+    """Make the image that builds without a registry start from, Debian's Python and nothing else; its name.
+
+    Args:
+        cache: where it is made, and kept.
+        python: major and minor, `3.13`.
+
+    Raises:
+        ClusterError: no suite of Debian has this Python, or the build failed.
+    """
+    suite = PYTHON_SUITES.get(python)
+    if suite is None:
+        have = ", ".join(PYTHON_SUITES)
+        raise ClusterError(
+            f"Debian has no Python {python}, but {have}: name one of these, or build with Docker"
+        )
+    image, key = f"localhost/armonik-python-base:{suite}", f"python-base-{suite}"
+    what = f"the base image of Python {python}"
+    check = _BASE_CHECK.format(python)
+    recipe = hashlib.sha256(repr((_BASE_PACKAGES, _BASE_EXCLUDES, _BASE_FORGET, check)).encode()).hexdigest()
     buildah = Buildah(cache)
 
     def build() -> None:
-        archive = cache.images / "python-base.tar"
+        archive = cache.images / f"{key}.tar"
         archive.unlink(missing_ok=True)
         command = [
-            *("mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"),
+            *("mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}", *_apt_options()),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _BASE_EXCLUDES),
+            f"--customize-hook=chroot \"$1\" python3 -c '{check}'",
             f'--customize-hook=cd "$1" && rm -rf {_BASE_FORGET}',
-            *("bookworm", str(archive)),
+            *(suite, str(archive)),
         ]
-        with BOARD.job("the Python base image", Announced()) as job:
-            run_logged(*command, timeout=900, log=cache.logs / "python-base.log", follow=job.read)
-        buildah.from_scratch(PYTHON_BASE_IMAGE, {archive: "/"}, ["--cmd", "python3"])
+        with BOARD.job(what, Announced()) as job:
+            run_logged(*command, timeout=900, log=cache.logs / f"{key}.log", follow=job.read)
+        buildah.from_scratch(image, {archive: "/"}, ["--cmd", "python3"])
         archive.unlink()
 
-    if not buildah.image_id(PYTHON_BASE_IMAGE):
-        _stamp(cache, "python-base").unlink(missing_ok=True)
-    _once(cache, "python-base", recipe, "the Python base image", build)
+    if not buildah.image_id(image):
+        _stamp(cache, key).unlink(missing_ok=True)
+    _once(cache, key, recipe, what, build)
+    return image
+
+
+def _apt_options() -> list[str]:
+    """What a mirror that is kept at one day needs: mmdebstrap reads none of this machine's settings."""
+    said = run("apt-config", "dump", "--no-empty", "Acquire::Check-Valid-Until")
+    return [f"--aptopt={line}" for line in said.splitlines()]
 
 
 def is_built(cache: Cache, name: str) -> bool:

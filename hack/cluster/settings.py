@@ -17,7 +17,9 @@ KUBERNETES_VERSION = "v1.34.4"
 
 PAUSE_IMAGE = "localhost/armonik-cluster-pause:1"
 COREDNS_IMAGE = "localhost/armonik-cluster-coredns:1"
-PYTHON_BASE_IMAGE = "localhost/armonik-python-base:bookworm"
+# Debian's suites by their Python: base images are made of them where there is no registry. None has 3.12.
+PYTHON_SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
+LOCAL_PYTHON = "3.11"
 
 # Local clusters that can exist side by side. 198.18.0.0/15 is set aside for benchmarks (RFC 2544): no
 # network a developer's machine is connected to uses it, so our routes never hide something real.

@@ -1,7 +1,9 @@
-"""Command line: `python3 -m hack.dist [wheels] [chart] [images]`; without a word, all three.
+"""Command line: `python3 -m hack.dist [wheels] [chart] [images] [worker-python3.13 …]`; without a word, the first three.
 
 Wheels of SDK, operator and agent, the chart's package, and archives of the images that the chart needs go to
-`dist/`, each with the version of `sdk/pyproject.toml`, and their checksums to `dist/SHA256SUMS`.
+`dist/`, each with the version of `sdk/pyproject.toml`, and their checksums to `dist/SHA256SUMS`. Images of
+workers for plain Python functions have their Python in the tag, as the chart expects; one that is named adds
+that of another Python.
 """
 
 from __future__ import annotations
@@ -19,21 +21,22 @@ from hack.cluster.settings import REPOSITORY, Cache
 from hack.cluster.shell import ClusterError, locked, run
 from hack.cluster.tools import helm
 from hack.images.__main__ import HELM_VALUES, build
-from hack.images.catalogue import IMAGES
+from hack.images.catalogue import IMAGES, Image
 from hack.images.engines import choose_engine
 
 from .version import PACKAGES, release_version
 
 PARTS = ("wheels", "chart", "images")
+WORKERS = tuple(image.name for image in IMAGES if image.python)
 
 
 def main() -> int:
     """Do what the command line says; 1 when the user must fix something first."""
     parser = argparse.ArgumentParser(prog="python3 -m hack.dist", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*PARTS, *WORKERS]))
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "dist", help="instead of dist/")
     arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - set(PARTS):
+    if unknown := set(arguments.parts) - {*PARTS, *WORKERS}:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     try:
         make(arguments.parts or PARTS, arguments.folder, Cache.from_environ())
@@ -55,8 +58,9 @@ def make(parts: list[str] | tuple[str, ...], folder: Path, cache: Cache) -> None
         _wheels(folder, cache)
     if "chart" in parts:
         _chart(folder, cache)
-    if "images" in parts:
-        _images(folder, cache, version)
+    images = [i for i in IMAGES if i.name in parts or ("images" in parts and i.name in HELM_VALUES)]
+    if images:
+        _images(images, folder, cache, version)
     made = sorted(file for file in folder.iterdir() if version in file.name)
     sums = [f"{_sha256(file)}  {file.name}\n" for file in made]
     (folder / "SHA256SUMS").write_text("".join(sums))
@@ -75,15 +79,16 @@ def _chart(folder: Path, cache: Cache) -> None:
     run(helm(cache), "package", REPOSITORY / "charts/armonik", "--destination", folder)
 
 
-def _images(folder: Path, cache: Cache, version: str) -> None:
+def _images(images: list[Image], folder: Path, cache: Cache, version: str) -> None:
     """Archives that `docker load`, `podman load` and `ctr images import` read."""
     engine = choose_engine(choose.choose_driver(), cache)
     with locked(cache.images / "lock"):
-        for image in (image for image in IMAGES if image.name in HELM_VALUES):
+        for image in images:
             built = build(engine, image, cache)
-            name = f"localhost/{image.repository}:{version}"
+            tag = image.release_tag(version, engine.python)
+            name = f"localhost/{image.repository}:{tag}"
             engine.tag(built, name)
-            engine.save(name, folder / f"{image.repository}-{version}.tar")
+            engine.save(name, folder / f"{image.repository}-{tag}.tar")
 
 
 def find_uv(cache: Cache) -> str:

@@ -1,7 +1,8 @@
 """Command line: `python3 -m hack.images build | load | helm-values | check [IMAGE…]`.
 
 An image is named after its content, `localhost/armonik-operator:dev-0123456789ab`, and has a second name with
-the tag `dev`. So it is built and loaded once, and a Deployment rolls exactly when its image changed.
+the tag `dev`. So it is built and loaded once, and a Deployment rolls exactly when its image changed. Workers
+of another Python, such as `worker-python3.13`, are built when named; their tags end with `-python3.13`.
 `ARMONIK_IMAGE_REGISTRY` makes `load` push to that registry instead (for clusters that are not local).
 """
 
@@ -63,7 +64,7 @@ def _act(action: str, images: list[Image]) -> int:
         print(_helm_values(engine))
         return 0
     with locked(cache.images / "lock"):
-        made = {image: image.tag(engine.base) for image in images if not image.missing()}
+        made = {image: image.tag(engine.base(image.python)) for image in images if not image.missing()}
         for image in made:
             build(engine, image, cache)
         if action == "load":
@@ -80,14 +81,16 @@ def build(engine: Engine, image: Image, cache: Cache) -> str:
     Raises:
         ClusterError: it cannot be built; carries the end of the build's output.
     """
-    name = f"localhost/{image.repository}:{image.tag(engine.base)}"
+    base = engine.base(image.python)
+    name = f"localhost/{image.repository}:{image.tag(base)}"
     if engine.has(name):
         return name
     say(f"building {name}")
     start = time.monotonic()
     programs = build_for_image(cache, image.program) if image.program else None
-    engine.build(name, image.dockerfile, image.arguments, cache.logs / f"image-{image.name}.log", programs)
-    engine.tag(name, f"localhost/{image.repository}:dev")
+    arguments = (("BASE", base), *image.arguments)
+    engine.build(name, image.dockerfile, arguments, cache.logs / f"image-{image.name}.log", programs)
+    engine.tag(name, f"localhost/{image.repository}:{image.alias}")
     say(f"built {name} in {time.monotonic() - start:.0f} s")
     return name
 
@@ -96,7 +99,7 @@ def _hand_over(engine: Engine, images: dict[Image, str], driver: str, instance: 
     registry = os.environ.get("ARMONIK_IMAGE_REGISTRY")
     if registry:
         for image, tag in images.items():
-            for registry_tag in (tag, "dev"):
+            for registry_tag in (tag, image.alias):
                 target = f"{registry.rstrip('/')}/{image.repository}:{registry_tag}"
                 engine.tag(f"localhost/{image.repository}:{tag}", target)
                 engine.push(target)
@@ -109,7 +112,8 @@ def _hand_over(engine: Engine, images: dict[Image, str], driver: str, instance: 
     else:
         names = {image: f"localhost/{image.repository}" for image in images}
         engine.load(
-            {f"{names[image]}:{tag}": f"{names[image]}:dev" for image, tag in images.items()}, instance
+            {f"{names[image]}:{tag}": f"{names[image]}:{image.alias}" for image, tag in images.items()},
+            instance,
         )
 
 
@@ -118,7 +122,7 @@ def _helm_values(engine: Engine) -> str:
     values = {"global.imageRegistry": os.environ.get("ARMONIK_IMAGE_REGISTRY") or "localhost"}
     for image in IMAGES:
         if image.name in HELM_VALUES and not image.missing():
-            values[HELM_VALUES[image.name]] = image.tag(engine.base)
+            values[HELM_VALUES[image.name]] = image.tag(engine.base())
     return ",".join(f"{key}={value}" for key, value in values.items())
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from hack.cluster.settings import REPOSITORY
 from hack.cluster.shell import ClusterError
 
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""Of which there are workers of plain Python functions."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -28,11 +31,26 @@ class Image:
     program: str = ""
     # Built when it is named, or for a release.
     on_demand: bool = False
+    # Major and minor of its Python, where it is not the engine's: its tags end with it.
+    python: str = ""
 
     @property
     def repository(self) -> str:
         """Name without registry and tag."""
-        return f"armonik-{self.name}"
+        return f"armonik-{self.name.removesuffix(self.python)}"
+
+    @property
+    def alias(self) -> str:
+        """The tag that always names what was built last."""
+        return f"dev{self._ending}"
+
+    def release_tag(self, version: str, python: str) -> str:
+        """Tag of a release; the chart finds workers of plain functions by their Python, else the engine's."""
+        return f"{version}-python{self.python or python}" if self.recipe == "worker-python" else version
+
+    @property
+    def _ending(self) -> str:
+        return f"-python{self.python}" if self.python else ""
 
     @property
     def dockerfile(self) -> Path:
@@ -44,7 +62,7 @@ class Image:
         digest = hashlib.sha256(repr((base, self.arguments)).encode())
         for path in [self.dockerfile, *self._files()]:
             digest.update(f"\0{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes())
-        return f"dev-{digest.hexdigest()[:12]}"
+        return f"dev-{digest.hexdigest()[:12]}{self._ending}"
 
     def missing(self) -> str:
         """The file without which it cannot be built, empty when it can."""
@@ -95,10 +113,11 @@ def _function(name: str, folder: str) -> Image:
     return Image(f"worker-{name}", sources, script, "function", (("FUNCTION", script),))
 
 
-def _functions() -> Image:
-    requirements = "images/requirements/worker-python.txt"
+def _functions(python: str = "") -> Image:
+    sources = ("sdk/src", "images/requirements/worker-python.txt")
+    program = "sdk/src/armonik_sdk/worker/functions/__main__.py"
     return Image(
-        "worker-python", ("sdk/src", requirements), "sdk/src/armonik_sdk/worker/functions/__main__.py"
+        f"worker-python{python}", sources, program, "worker-python", on_demand=bool(python), python=python
     )
 
 
@@ -120,6 +139,7 @@ IMAGES = (
     _worker("lab", "tests/e2e/lab"),
     _worker("bench", "bench/worker"),
     _functions(),
+    *(_functions(python) for python in PYTHONS),
     _function("square", "examples/square"),
     _function("lab-own", "tests/e2e/function"),
     _function("bench-own", "bench/function"),

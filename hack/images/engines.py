@@ -15,10 +15,11 @@ from hack.cluster.build import build_python_base
 from hack.cluster.buildah import Buildah
 from hack.cluster.prerequisites import IMAGE_PACKAGES, can_run_locally, ensure_packages
 from hack.cluster.progress import BOARD, Steps
-from hack.cluster.settings import PYTHON_BASE_IMAGE, REPOSITORY, Cache, Instance
+from hack.cluster.settings import LOCAL_PYTHON, REPOSITORY, Cache, Instance
 from hack.cluster.shell import ClusterError, run, run_logged, say, succeeds
 
-DOCKER_BASE = "docker.io/library/python:3.12-slim"
+DOCKER_BASE = "docker.io/library/python:{}-slim"
+DOCKER_PYTHON = "3.12"
 _BUILD_TIMEOUT = 1800.0
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -30,7 +31,15 @@ Arguments = tuple[tuple[str, str], ...]
 class Engine(Protocol):
     """What builds images and hands them over. Names are complete: `localhost/armonik-x:tag`."""
 
-    base: str
+    python: str
+    """Of images for which none is named, `3.12`."""
+
+    def base(self, python: str = "") -> str:
+        """Name of the image that those of a Python start from, which is made if it must be.
+
+        Raises:
+            ClusterError: it cannot be made.
+        """
 
     def has(self, image: str) -> bool:
         """Whether the engine's store holds the image."""
@@ -77,13 +86,20 @@ def choose_engine(driver: str, cache: Cache) -> Engine:
 class BuildahEngine:
     """buildah and the local cluster's containerd; starts from a base image made of Debian packages."""
 
-    base = PYTHON_BASE_IMAGE
+    python = LOCAL_PYTHON
 
     def __init__(self, cache: Cache) -> None:
         ensure_packages(IMAGE_PACKAGES)
-        build_python_base(cache)
         self._cache = cache
         self._buildah = Buildah(cache)
+        self._bases: dict[str, str] = {}
+
+    def base(self, python: str = "") -> str:
+        """See `Engine`."""
+        chosen = python or self.python
+        if chosen not in self._bases:
+            self._bases[chosen] = build_python_base(self._cache, chosen)
+        return self._bases[chosen]
 
     def has(self, image: str) -> bool:
         """See `Engine`."""
@@ -95,7 +111,7 @@ class BuildahEngine:
         """See `Engine`. chroot isolation needs no rights that a container or a small machine lacks."""
         with _lent() as lent:
             where = ["--network", "host", "--isolation", "chroot", *_secrets(lent)]
-            options = ["--layers", *_build_arguments(self.base, arguments), *_context(programs)]
+            options = ["--layers", *_build_arguments(arguments), *_context(programs)]
             options += ["--tag", image, "--file", str(dockerfile)]
             command = ["bud", *where, *options, str(REPOSITORY)]
             with BOARD.job(image, Steps()) as job:
@@ -131,7 +147,11 @@ class BuildahEngine:
 class DockerEngine:
     """Docker; to the cluster with kind, or by a registry."""
 
-    base = DOCKER_BASE
+    python = DOCKER_PYTHON
+
+    def base(self, python: str = "") -> str:
+        """See `Engine`."""
+        return DOCKER_BASE.format(python or self.python)
 
     def has(self, image: str) -> bool:
         """See `Engine`."""
@@ -141,7 +161,7 @@ class DockerEngine:
         self, image: str, dockerfile: Path, arguments: Arguments, log: Path, programs: Path | None = None
     ) -> None:
         """See `Engine`."""
-        options = [*_build_arguments(self.base, arguments), *_context(programs)]
+        options = [*_build_arguments(arguments), *_context(programs)]
         options += ["--tag", image, "--file", str(dockerfile)]
         environment = {
             "DOCKER_BUILDKIT": "1",  # the old builder would copy the whole repository first
@@ -173,8 +193,8 @@ class DockerEngine:
         return fresh
 
 
-def _build_arguments(base: str, arguments: Arguments) -> list[str]:
-    named = [f"{name}={value}" for name, value in (("BASE", base), *arguments)]
+def _build_arguments(arguments: Arguments) -> list[str]:
+    named = [f"{name}={value}" for name, value in arguments]
     return [word for argument in named for word in ("--build-arg", argument)]
 
 

@@ -6,6 +6,6 @@ from pathlib import Path
 # Tests are imported by path, not as packages; helpers beside them are found here.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stubs import machine
+from stubs import machine, offline
 
-__all__ = ["machine"]
+__all__ = ["machine", "offline"]

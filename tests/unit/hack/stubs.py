@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hack.images import engines
 
 _VARIABLES = ("KUBECONTEXT", "ARMONIK_CLUSTER_DRIVER", "ARMONIK_CLUSTER", "ARMONIK_IMAGE_REGISTRY", "GOBIN")
 DOCKER_28 = {
@@ -44,6 +45,22 @@ class Machine:
         """How programs were called, in order."""
         lines = self._calls.read_text().splitlines() if self._calls.exists() else []
         return [line for line in lines if line.startswith(beginning)]
+
+
+# Both make the archive that they are asked for.
+MMDEBSTRAP = 'for word; do last=$word; done; : > "$last"'
+BUILDAH = 'for w; do case "$w" in docker-archive:*) f="${w#docker-archive:}"; : > "${f%%:*}" ;; esac; done'
+
+
+@pytest.fixture
+def offline(machine: Machine) -> Machine:
+    """A Debian machine with buildah, whose store is empty."""
+    machine.patch.setattr(engines, "ensure_packages", lambda packages: None)
+    machine.patch.setenv("ARMONIK_CLUSTER_DRIVER", "local")
+    machine.has("mmdebstrap", {"--variant": MMDEBSTRAP})
+    machine.has("buildah", {"--root": BUILDAH})
+    machine.has("apt-config")
+    return machine
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hack.cluster.settings import REPOSITORY
+from hack.cluster.settings import REPOSITORY, Cache
 from hack.cluster.shell import ClusterError
+from hack.dist.__main__ import make
 from hack.dist.version import PACKAGES, release_version
+from stubs import Machine
 
 PLACES = [f"{package}/pyproject.toml" for package in PACKAGES] + ["charts/armonik/Chart.yaml", "CHANGELOG.md"]
 
@@ -43,6 +45,16 @@ def test_a_place_with_another_version_is_named(tree: Path, place: str, pattern: 
     (tree / place).write_text(text.replace(found[0], other))
     with pytest.raises(ClusterError, match=re.escape(f"{named} has 9.9.9")):
         release_version(tree)
+
+
+def test_an_archive_of_a_worker_of_functions_names_its_python(offline: Machine, tmp_path: Path) -> None:
+    """As the chart expects the tag, so nobody has to give it another one."""
+    version = release_version(REPOSITORY)
+    make(["worker-python3.13"], tmp_path, Cache(offline.cache))
+    tag = f"{version}-python3.13"
+    assert (tmp_path / f"armonik-worker-python-{tag}.tar").exists()
+    assert offline.calls("buildah")[-1].endswith(f":localhost/armonik-worker-python:{tag}")
+    assert f"armonik-worker-python-{tag}.tar" in (tmp_path / "SHA256SUMS").read_text()
 
 
 def test_every_distribution_carries_the_licence() -> None:

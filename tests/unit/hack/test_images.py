@@ -1,5 +1,6 @@
 """Images are named after what they are made of, and pinned as the lock says."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from hack.cluster.settings import REPOSITORY
 from hack.cluster.shell import ClusterError
 from hack.images import catalogue
-from hack.images.catalogue import IMAGES, Image
+from hack.images.catalogue import IMAGES, PYTHONS, Image
+from packaging.markers import Marker
 
 
 @pytest.fixture
@@ -92,3 +94,34 @@ def test_what_images_are_made_of_enters_the_context_without_patterns() -> None:
             assert any(Path(source).is_relative_to(name) for name in let_in), f"{image.name}: {source}"
     for name in let_in:
         assert (REPOSITORY / name).exists(), f"{name} is not there"
+
+
+def _image(name: str) -> Image:
+    (found,) = (image for image in IMAGES if image.name == name)
+    return found
+
+
+def test_workers_of_another_python_are_one_repository_and_told_by_their_tags() -> None:
+    own, other = _image("worker-python"), _image("worker-python3.13")
+    assert (own.repository, other.repository) == ("armonik-worker-python", "armonik-worker-python")
+    assert (own.alias, other.alias) == ("dev", "dev-python3.13")
+    assert other.tag("base").endswith("-python3.13")
+    assert other.dockerfile == own.dockerfile
+    assert (own.on_demand, other.on_demand) == (False, True)
+
+
+def test_a_release_tags_workers_of_functions_as_the_chart_expects_them() -> None:
+    template = (REPOSITORY / "charts/armonik/templates/functions-partition.yaml").read_text()
+    assert '"%s-python%s" $.Chart.AppVersion .pythonVersion' in template
+    assert _image("worker-python").release_tag("1.2.3", "3.12") == "1.2.3-python3.12"
+    assert _image("worker-python3.13").release_tag("1.2.3", "3.12") == "1.2.3-python3.13"
+    assert _image("worker-hello").release_tag("1.2.3", "3.12") == "1.2.3"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_what_workers_of_functions_need_is_pinned_for_every_python(python: str) -> None:
+    """Markers would leave a package out without a word."""
+    pins = (REPOSITORY / "images/requirements/worker-python.txt").read_text()
+    markers = set(re.findall(r"^[a-z0-9.-]+==[^ ;\\]+ ; ([^\\\n]*?) \\$", pins, re.MULTILINE))
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    assert [marker for marker in markers if not Marker(marker).evaluate(environment)] == []
