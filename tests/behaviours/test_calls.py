@@ -220,6 +220,36 @@ def test_a_future_knows_where_it_is(session: ak.Session) -> None:
     assert future.why() == ""
 
 
+def seen(future: ak.Future[object], phase: str) -> set[str]:
+    """The phases that an element has until this one, which is awaited."""
+    phases, until = set[str](), time.monotonic() + WAIT
+    while phase not in phases and time.monotonic() < until:
+        phases.add(future.info().phase)
+        time.sleep(0.05)
+    return phases
+
+
+def test_an_element_has_the_same_phases_everywhere(session: ak.Session) -> None:
+    future: ak.Future[object] = session.submit(time.sleep, 600)
+    waiting: ak.Future[object] = session.submit(lambda _: 1, future)
+    assert seen(future, "Running") | {"Waiting"} == {"Waiting", "Running"}
+    assert waiting.info().phase == "Waiting"
+    future.cancel()
+    assert seen(future, "Cancelled") | {"Running"} == {"Running", "Cancelled"}
+    assert isinstance(waiting.exception(WAIT), ak.DependencyFailed)
+    assert (waiting.info().phase, waiting.info().reason) == ("Error", "DependencyAborted")
+    failed = session.submit(fail_below, 1)
+    assert isinstance(failed.exception(WAIT), ValueError)
+    assert (failed.info().phase, failed.info().reason) == ("Error", "WorkerError")
+
+
+@pytest.mark.processes
+def test_an_element_that_took_too_long_is_in_timeout(session: ak.Session) -> None:
+    future = session.options(timeout=1, max_retries=0).submit(time.sleep, 600)
+    assert isinstance(future.exception(WAIT), ak.TaskTimeout)
+    assert (future.info().phase, future.info().reason) == ("Timeout", "MaxDurationExceeded")
+
+
 def test_a_timeout_of_a_wait_cancels_nothing(session: ak.Session) -> None:
     future = session.submit(lambda: time.sleep(1.5) or 5)
     with pytest.raises(ak.WaitTimeout, match=r"not there after 0\.01 s"):

@@ -18,6 +18,32 @@ def test_a_returned_future_hands_the_output_over(session: ak.Session) -> None:
     assert dict(session.map(parent, range(4)).as_completed()) == {0: 0, 1: 1, 2: 4, 3: 9}
 
 
+def unlucky(x: int) -> int:
+    raise ValueError(f"no luck with {x}")
+
+
+def test_a_sub_task_that_was_to_make_the_output_fails_as_itself(session: ak.Session) -> None:
+    def parent(x: int) -> object:
+        task = ak.current_task()
+        assert task is not None
+        return task.submit(unlucky, x)
+
+    def grandparent(x: int) -> object:
+        task = ak.current_task()
+        assert task is not None
+        return task.submit(parent, x)
+
+    for function in (parent, grandparent):
+        future = session.submit(function, 7)
+        with pytest.raises(ValueError, match="no luck with 7") as raised:
+            future.result(WAIT)
+        assert "in unlucky" in str(raised.value.__cause__)
+        info = future.info()
+        assert (info.phase, info.reason) == ("Error", "WorkerError")
+    mapped = session.map(parent, range(2)).results(WAIT, errors="return")
+    assert [str(error) for error in mapped] == ["no luck with 0", "no luck with 1"]
+
+
 def test_sub_tasks_depend_on_each_other(session: ak.Session) -> None:
     def tree(depth: int) -> object:
         task = ak.current_task()

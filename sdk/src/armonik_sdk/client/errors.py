@@ -65,6 +65,8 @@ class ResultAborted(ResultError):  # noqa: N818 - reads as what happened
         """Where its output `error` is, of an element that brought one."""
         self.printed: ObjectRef | None = None
         """Where that is which is kept of what it printed."""
+        self.owner: tuple[str, int] | None = None
+        """UID of the task that owed it in the end, and the element, where these are known."""
         super().__init__(f"{result} was aborted: {reason}" + (f": {message}" if message else ""))
 
 

@@ -41,6 +41,8 @@ class Location:
     """Why it is aborted, in one word or as the chain that its entry has."""
     message: str = ""
     """The details of the reason; empty when there are none."""
+    owner: tuple[str, int] | None = None
+    """Of an aborted one with an entry of its own: UID of the Task that owed it, and the element."""
     delegated: bool = False
     """Its element has ended and left it to a sub-task, which has not ended yet."""
 
@@ -56,7 +58,8 @@ def locate(result: str, entry: ResultEntry | None, runs: Iterable[RunResults]) -
             case ResultState.COMPLETED if entry.ref is not None:
                 return Location(ResultState.COMPLETED, entry.ref)
             case ResultState.ABORTED:
-                return Location(ResultState.ABORTED, reason=entry.reason)
+                owner = (entry.task, entry.index) if entry.task else None
+                return Location(ResultState.ABORTED, reason=entry.reason, owner=owner)
             case ResultState.DELETED:
                 return Location(ResultState.DELETED)
     state = ResultState.CREATED if entry is not None else None

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import Dependency, PartitionSpec, SessionState, TaskOptions
 from armonik_sdk.client.manifest import Element
 from armonik_sdk.client.results.base import Content
@@ -106,11 +107,26 @@ class ElementInfo:
     """One element, as `Future.info` reports it."""
 
     phase: str
-    """Waiting, Running, Completed, Error, Timeout or Cancelled."""
+    """Waiting, Running, Completed, Error, Timeout or Cancelled.
+
+    Where the output was handed over it is Waiting until that is there, or never will be.
+    A cluster says Running of an element only where nothing else of its task waits.
+    """
     attempts: int = 0
     reason: str = ""
     size: int | None = None
     """Bytes of its result, if they are known."""
+
+
+def phase_of(reason: str) -> str:
+    """The phase of an element that ended for this reason."""
+    match reason:
+        case FailureReason.CANCELLED:
+            return "Cancelled"
+        case FailureReason.MAX_DURATION_EXCEEDED:
+            return "Timeout"
+        case _:
+            return "Error"
 
 
 @dataclass(frozen=True)

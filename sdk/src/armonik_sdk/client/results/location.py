@@ -67,7 +67,9 @@ def _found(result: str, location: Location) -> Found | Undecided:
         return Found(data)
     match location.state:
         case ResultState.ABORTED:
-            raise ResultAborted(result, location.reason or "Aborted", location.message)
+            aborted = ResultAborted(result, location.reason or "Aborted", location.message)
+            aborted.owner = location.owner
+            raise aborted
         case ResultState.DELETED:
             raise ResultDeleted(f"{result} was deleted")
     return Undecided.DELEGATED if location.delegated else Undecided.AWAITED

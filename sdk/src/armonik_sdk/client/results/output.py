@@ -31,6 +31,19 @@ class ResultHandle(BaseResult):
         except ResultDeleted:
             return ResultState.DELETED
 
+    async def found(self) -> Found | None:
+        """Where its bytes are; None while it is awaited. The task's end counts as well.
+
+        Raises:
+            ResultAborted: it will never be; the message is the owner's error.
+            ResultDeleted: its data was removed.
+        """
+        over = await self._source.over()  # first: what ends meanwhile is found then
+        found = await self._look()
+        if over and found is Undecided.AWAITED:
+            raise await self._source.aborted(self.id)
+        return found if isinstance(found, Found) else None
+
     async def wait(self, timeout: float | None = None) -> Found:
         """Until it is complete; where its bytes are.
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,10 +17,13 @@ from armonik_sdk.client.handles.session import SessionHandle
 from armonik_sdk.client.handles.task import TaskHandle
 from armonik_sdk.client.manifest import Element
 from armonik_sdk.client.results.location import Found, Undecided
+from armonik_sdk.client.results.output import ResultHandle
+from armonik_sdk.client.results.printed import printed_by
 from armonik_sdk.client.results.stream import Located, located_outputs, read_located
+from armonik_sdk.client.results.task_source import TaskSource
 from armonik_sdk.client.transport.connection import Connection
 from armonik_sdk.explain import Explanation
-from armonik_sdk.grid.protocol import ElementInfo, Ended, Failure, LogLine, Order, TaskInfo, Why
+from armonik_sdk.grid.protocol import ElementInfo, Ended, Failure, LogLine, Order, TaskInfo, Why, phase_of
 
 log = logging.getLogger("armonik_sdk")
 
@@ -74,17 +78,34 @@ class ClusterTask:
 
     async def _explained(self, index: int, aborted: ResultAborted) -> Failure:
         """Why, with the exception if the worker brought one."""
+        source, index, aborted = await self._owed(index, aborted)
         if aborted.reason not in _EXECUTED:
             return _failure(aborted)
         try:
-            error = (await self._handle.output(index, ERROR_OUTPUT).wait()).place
+            error = (await ResultHandle(source, source.id(index, ERROR_OUTPUT)).wait()).place
         except ResultError:  # it brought none
-            return replace(_failure(aborted), printed=await self._printed(index))
+            return replace(_failure(aborted), printed=await self._printed(source, index))
         return Failure(aborted.reason, aborted.detail, error=error)
 
-    async def _printed(self, index: int) -> bytes | None:
+    async def _owed(self, index: int, aborted: ResultAborted) -> tuple[TaskSource, int, ResultAborted]:
+        """The element that failed to make it, a sub-task's where the output was handed over, and why."""
+        source, owner = self._handle.source(), aborted.owner
+        if owner is None or owner == (self.uid, index):
+            return source, index, aborted
+        # Its number of elements is not known; of several, runs are looked for.
+        source = replace(source, task=owner[0], total=2, submitted=-math.inf)
         try:
-            return (await self._handle.printed(index) or "").encode() or None
+            await ResultHandle(source, source.id(owner[1], DEFAULT_OUTPUT)).found()
+        except ResultAborted as own:
+            if own.reason in set(FailureReason):
+                return source, owner[1], own
+        except ClientError as error:  # the chain of reasons is there already
+            log.debug("why element %s of %s failed is not read: %s", owner[1], owner[0], error)
+        return source, owner[1], aborted
+
+    async def _printed(self, source: TaskSource, index: int) -> bytes | None:
+        try:
+            return (await printed_by(source, index) or "").encode() or None
         except ClientError as error:  # the failure itself is what counts
             log.debug("what element %s of task %s printed is not shown: %s", index, self.name, error)
             return None
@@ -162,12 +183,22 @@ class ClusterTask:
     async def element_info(self, index: int) -> ElementInfo:
         """An element's state now."""
         task = await self._handle.read()
-        state = str(await self._handle.output(index).status())
         failed = next((f for f in (task.status.failures if task.status else ()) if f.index == index), None)
         if failed is not None:
-            return ElementInfo("Error", failed.attempt, failed.reason)
+            return ElementInfo(phase_of(failed.reason), failed.attempt, failed.reason)
         attempts = task.status.attempts if task.status is not None and self.total == 1 else 0
-        return ElementInfo({"Created": "Waiting"}.get(state, state), attempts)
+        try:
+            found = await self._handle.output(index).found()
+        except ResultAborted as aborted:
+            _, _, failure = await self._owed(index, aborted)
+            return ElementInfo(phase_of(failure.reason), failure.attempts or attempts, failure.reason)
+        except ResultDeleted:
+            return ElementInfo("Completed", attempts)
+        if found is not None:
+            return ElementInfo("Completed", attempts, size=found.length)
+        counts = task.status.elements if task.status is not None else None
+        running = counts is not None and counts.running and not counts.pending + counts.queued
+        return ElementInfo("Running" if running else "Waiting", attempts)
 
     async def wait(self, timeout: float | None = None) -> TaskInfo:
         """Until every element has ended."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from armonik_sdk.api.const import DEFAULT_OUTPUT, FailureReason
 from armonik_sdk.api.kinds import Dependency, SessionState, TaskOptions, merge_options
 from armonik_sdk.client.deadline import Deadline
-from armonik_sdk.client.errors import AlreadyExists, NotFound, Refused, WaitTimeout
+from armonik_sdk.client.errors import AlreadyExists, NotFound, Refused, ResultDeleted, WaitTimeout
 from armonik_sdk.client.manifest import Element
 from armonik_sdk.client.results.base import Content, pieces
 from armonik_sdk.grid.local.processes import of_tasks
@@ -135,7 +135,10 @@ class LocalSession:
         """Bytes of a result; None when there is none."""
         if result not in self.store or self.store.failure(result):
             return None
-        found = self.store.place(result)
+        try:
+            found = self.store.place(result)
+        except ResultDeleted:
+            return None
         return len(found) if isinstance(found, bytes) else found.stat().st_size
 
     async def set_state(self, state: SessionState) -> None:

@@ -15,7 +15,7 @@ from armonik_sdk.client.errors import Refused, WaitTimeout
 from armonik_sdk.client.manifest import Element
 from armonik_sdk.grid.local.inline import InlineRun
 from armonik_sdk.grid.local.processes import Run
-from armonik_sdk.grid.protocol import ElementInfo, Ended, Failure, Order, TaskInfo, Why
+from armonik_sdk.grid.protocol import ElementInfo, Ended, Order, TaskInfo, Why, phase_of
 
 if TYPE_CHECKING:
     from armonik_sdk.grid.local.session import LocalSession
@@ -137,10 +137,15 @@ class LocalTask:
         ended, work = self.ended[index], self.work.get(index)
         attempts = self.attempts.get(index, work.attempts if work else 0)
         if ended is None:
-            return ElementInfo(work.state if work else WAITING, attempts)
-        if ended.failure is None:
-            return ElementInfo("Completed", attempts, size=self.session.size(self.result(index)))
-        return ElementInfo(phase_of(ended.failure), attempts, ended.failure.reason)
+            running = work is not None and work.state == RUNNING
+            return ElementInfo("Running" if running else "Waiting", attempts)
+        result, store = self.result(index), self.session.store
+        failure = ended.failure or store.failure(result)
+        if failure is not None:
+            return ElementInfo(phase_of(failure.reason), attempts, failure.reason)
+        if ended.handed_over and result not in store:
+            return ElementInfo("Waiting", attempts)
+        return ElementInfo("Completed", attempts, size=self.session.size(result))
 
     async def info(self) -> TaskInfo:
         """Its state now."""
@@ -197,17 +202,6 @@ def together(infos: Iterable[TaskInfo]) -> Why:
     """Why Tasks wait, a line each."""
     said = [f"{info.name}: {info.why}" for info in infos if info.why]
     return Why("\n".join(said), said[0] if said else "")
-
-
-def phase_of(failure: Failure) -> str:
-    """The phase of an element that ended so."""
-    match failure.reason:
-        case FailureReason.CANCELLED:
-            return "Cancelled"
-        case FailureReason.MAX_DURATION_EXCEEDED:
-            return "Timeout"
-        case _:
-            return "Error"
 
 
 def frame_of(
