@@ -101,7 +101,7 @@ def _image(name: str) -> Image:
     return found
 
 
-def test_workers_of_another_python_are_one_repository_and_told_by_their_tags() -> None:
+def test_workers_of_another_python_are_one_repository_with_a_tag_for_each() -> None:
     own, other = _image("worker-python"), _image("worker-python3.13")
     assert (own.repository, other.repository) == ("armonik-worker-python", "armonik-worker-python")
     assert (own.alias, other.alias) == ("dev", "dev-python3.13")

@@ -72,7 +72,9 @@ def test_what_a_sub_task_made_decides() -> None:
     found = locate("t.3.result", done, [left])
     assert (found.state, found.ref and found.ref.key) == (ResultState.COMPLETED, ref.key)
     failed = ResultEntry(state=ResultState.ABORTED, task="child", reason="element 0 failed")
-    assert locate("t.3.result", failed, [left]) == Location(ResultState.ABORTED, reason="element 0 failed")
+    assert locate("t.3.result", failed, [left]) == Location(
+        ResultState.ABORTED, reason="element 0 failed", owner=("child", 0)
+    )
 
 
 def test_a_deleted_result_has_no_place_though_its_run_names_one() -> None:
