@@ -12,6 +12,7 @@ import click
 from armonik_sdk.cli.commands.about import COMPLETE
 from armonik_sdk.cli.commands.root import root
 from armonik_sdk.cli.exit_codes import ExitCode, exit_code
+from armonik_sdk.cli.frame import lean_kubernetes
 from armonik_sdk.cli.frame.click_classes import plain_usage
 from armonik_sdk.cli.frame.settings import Settings
 from armonik_sdk.cli.views.reading import printable
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     _open_streams()
+    lean_kubernetes.defer()
     given = list(sys.argv[1:] if arguments is None else arguments)
     name = program_name(sys.argv[0])
     try:
