@@ -234,6 +234,21 @@ def test_what_a_submitted_task_prints_is_shown_until_its_end(
     assert (done.code, done.out, shown) == (0, "t\n", ["t True", "given up"]), done
 
 
+def test_following_ends_quietly_when_nobody_reads_its_lines(
+    demo: Ctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task of this test never ends."""
+
+    async def lines(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(logs, "show", lines)
+    waits = later(lambda: demo.status("tasks", "t", {"partition": "default"}))
+    done = demo("task", "submit", "-s", "demo", "t", "--follow")
+    waits.join()
+    assert (done.code, done.out, done.err) == (0, "t\n", "")
+
+
 def test_tasks_and_elements_are_cancelled(demo: Ctl) -> None:
     demo.ok("task", "submit", "-s", "demo", "t", "--count", "10")
     demo.ok("task", "cancel", "t", "--index", "3,7-9", "--yes")

@@ -2,7 +2,7 @@
 
 import sys
 
-from armonik_sdk.cli.main import main
+from armonik_sdk.cli.start import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

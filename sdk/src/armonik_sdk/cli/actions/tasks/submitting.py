@@ -195,13 +195,17 @@ async def _follow(cluster: Cluster, end: ending.Wait) -> None:
         except (ClientError, CliError) as error:  # the wait does not depend on it
             remark(cluster.settings, f"what its workers print is not shown: {error}")
 
-    showing = asyncio.create_task(lines())
+    showing, waiting = asyncio.create_task(lines()), asyncio.create_task(ending.wait(cluster, end))
     try:
-        await ending.wait(cluster, end)
+        await asyncio.wait({showing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if showing.done():
+            showing.result()  # raises where nobody reads the lines any more
+        await waiting
     finally:
+        waiting.cancel()
         await asyncio.wait({showing}, timeout=LAST_LINES)
         showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        await asyncio.gather(showing, waiting, return_exceptions=True)
 
 
 def _placed(task: Object) -> bool:
