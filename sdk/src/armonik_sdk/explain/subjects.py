@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from armonik_sdk.api.const import ConditionType, Reason
+from armonik_sdk.api.const import ConditionType, FailureReason, Reason
 from armonik_sdk.api.errors import InvalidIntervals
 from armonik_sdk.api.kinds import ElementCounts, Partition, Session, Task, TaskState, find_condition, is_true
 from armonik_sdk.api.ranges import Ranges
@@ -174,21 +174,29 @@ def _succeeded(facts: Facts) -> Finding:
 def _ended_badly(facts: Facts) -> Finding:
     task, counts = facts.task, counts_of(facts.task)
     failed, late, name = counts.failed, counts.timed_out, task.metadata.name
-    kinds = kinds_of(task, facts.partition)
-    known = sum(len(kind.indexes) for kind in kinds)
     bad = failed + late
+    kinds = kinds_of(task, facts.partition)
+    if bad and counts.cancelled:  # those were wanted, and may be all that the status has
+        kinds = [kind for kind in kinds if kind.reason != FailureReason.CANCELLED]
+    known = sum(len(kind.indexes) for kind in kinds)
+    unseen = (bad or counts.cancelled) - known
     what = f"{elements(bad)} failed" if failed else f"{elements(bad)} took longer than allowed"
     if not bad:
         what = f"{elements(counts.cancelled)} {'was' if counts.cancelled == 1 else 'were'} cancelled"
     if not bad and not counts.cancelled:
         what = "Not all of its elements succeeded"
     if not kinds:
-        return Finding(f"{what}.", [f"armonikctl task retry {name}"], [f"armonikctl task failures {name}"])
-    first = f" (of the first {known})" if known < (bad or counts.cancelled) else ""
+        why = f"{what}; why is not in the status, which has the lowest indexes only." if bad else f"{what}."
+        return Finding(why, [f"armonikctl task retry {name}"], [f"armonikctl task failures {name}"])
+    first = f" (of the first {known})" if unseen > 0 else ""
     many = f", {plural(len(kinds), 'kind')} of failure{first}" if bad else ""
     chain = [link for kind in kinds for link in kind.links]
+    lines = table(kinds)
     look = [f"armonikctl task failures {name} --traceback" if failed else f"armonikctl task failures {name}"]
-    return Finding("\n".join([f"{what}{many}:", *table(kinds)]), remedies(kinds), look, chain=chain)
+    if bad and unseen > 0:
+        lines.append(f"  why {elements(unseen)} more failed is not in the status: there may be other kinds")
+        look = [f"armonikctl task failures {name} --limit {bad}", *look]
+    return Finding("\n".join([f"{what}{many}:", *lines]), remedies(kinds), look, chain=chain)
 
 
 def _ended_element(facts: Facts, end: str) -> Finding:

@@ -174,6 +174,27 @@ def test_failed() -> None:
     check("failed", facts(over, session=of, partition=place), "Failed")
 
 
+def test_failures_that_the_status_does_not_have_are_not_passed_over() -> None:
+    """It has those of the ten lowest indexes, whatever they are; what matters may come later."""
+    of, killed = session("demo"), "was killed by SIGKILL, perhaps for want of memory"
+    early = [failed(index, FailureReason.WORKER_ERROR, "ValueError: empty batch") for index in range(10)]
+    late = failed(40, FailureReason.ATTEMPTS_EXHAUSTED, killed, 4)
+    rest = [done(10, 40), done(41, 64)]
+    found = explain(facts(written(task("train", 64), of, None, [*early, late, *rest]), session=of))
+    assert found.why.startswith("11 elements failed, 1 kind of failure (of the first 10):\n")
+    assert found.why.endswith("why 1 element more failed is not in the status: there may be other kinds")
+    assert found.look[0] == "armonikctl task failures train --limit 11"
+
+
+def test_elements_that_were_cancelled_are_not_shown_as_those_that_failed() -> None:
+    of = session("demo")
+    late = failed(40, FailureReason.WORKER_ERROR, "ValueError: empty batch")
+    records = [submitted(0, 20, kind=RecordKind.CANCELLED), done(20, 40), late, done(41, 64)]
+    found = explain(facts(written(task("train", 64), of, None, records), session=of))
+    assert found.why == "1 element failed; why is not in the status, which has the lowest indexes only."
+    assert found.look == ["armonikctl task failures train"]
+
+
 def test_durations_need_a_clock_and_nothing_else() -> None:
     """The text of the same facts is the same."""
     of = session(desiredState="Paused")
