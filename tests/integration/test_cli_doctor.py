@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
+from apiserver import ApiServer, as_list
 from ctl import GROUP, Ctl, condition, ctl
-from function_grid import FunctionGrid, function_grid
+from function_grid import FunctionGrid, eventually, function_grid
 from nats.js.api import ConsumerConfig
 from ports import free_port
 from servers import NatsServer, made_credentials
 
 from armonik_operator.sources.journal import ALL_RECORDS
+from armonik_sdk.api.crd import crds
 from armonik_sdk.api.names import JOURNAL
 from armonik_sdk.client.transport.port_forward import Service
 from armonik_sdk.dataplane.errors import StoreUnavailable
@@ -50,6 +52,35 @@ def test_a_namespace_without_anything_has_no_problems_and_one_warning(ctl: Ctl) 
     assert found["nats"].startswith("skip the namespace gets its credentials")
     assert found["partitions"].startswith(f"warn namespace {ctl.namespace} has none")
     assert done.out.splitlines()[-1] == "1 warning."
+
+
+def test_a_cluster_that_lacks_kinds_is_told_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An apiserver without the chart's CustomResourceDefinitions, then with some of them."""
+    server = ApiServer(tmp_path)
+    try:
+        server.start()
+        ctl = Ctl(server, "default", capsys)
+        bare = ctl("doctor", "--only", "kinds")
+        assert bare.code == 1
+        assert lines(bare.out)["kinds"] == "FAIL the cluster does not know sessions.armonik.io"
+        assert "helm install armonik" in bare.out
+        some = [crd for crd in crds().values() if crd["spec"]["names"]["plural"] != "tasks"]
+        assert server.kubectl("apply", "--server-side", "-f", "-", stdin=as_list(*some)).returncode == 0
+        names = [f"crd/{crd['metadata']['name']}" for crd in some]
+        waited = server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        assert waited.returncode == 0, waited.stderr
+        found = eventually(lambda: _without_sessions(ctl("doctor", "--only", "kinds").out))
+        assert found == "FAIL the cluster does not know tasks.armonik.io"
+    finally:
+        server.stop()
+
+
+def _without_sessions(out: str) -> str:
+    """The line of kinds, once discovery has the new ones."""
+    said = lines(out)["kinds"]
+    return "" if "sessions.armonik.io" in said or "partitions.armonik.io" in said else said
 
 
 def test_a_partition_that_does_not_serve_is_a_problem(ctl: Ctl) -> None:
