@@ -15,6 +15,7 @@ from armonik_operator.queueing import quota as quota_module
 from armonik_operator.queueing.quota import AT_ONCE, Quota
 from armonik_operator.queueing.quota_waiters import Waiters
 from armonik_operator.settings import Settings
+from armonik_operator.util.concurrency import in_portions
 from armonik_sdk.api.const import Reason
 from armonik_sdk.api.kinds import Task
 from armonik_sdk.api.records import Outcome, OutcomeKind, Record, RecordKind
@@ -292,10 +293,10 @@ def test_a_cause_that_is_gone_wakes_those_that_it_held_back() -> None:
     for uid in ("a", "b", "c"):
         retries.wait(uid, Reason.STORE_UNAVAILABLE)
     retries.wait("d", Reason.QUOTA_EXCEEDED)
-    retries.mended(Reason.STORE_UNAVAILABLE, 1)
+    in_portions(retries.mended(Reason.STORE_UNAVAILABLE, 1))
     assert woken == ["a"]
-    retries.mended(Reason.STORE_UNAVAILABLE)
+    in_portions(retries.mended(Reason.STORE_UNAVAILABLE))
     assert woken == ["a", "b", "c"]
-    retries.mended(Reason.STORE_UNAVAILABLE)
+    in_portions(retries.mended(Reason.STORE_UNAVAILABLE))
     assert woken == ["a", "b", "c"]
     assert retries.wait("a", Reason.STORE_UNAVAILABLE) == FIRST

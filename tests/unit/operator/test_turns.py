@@ -17,19 +17,23 @@ from armonik_operator.app.composition import Composition
 from armonik_operator.cache.partition_load import PartitionLoads
 from armonik_operator.cache.state import ClusterState
 from armonik_operator.clients.kube import PARTITIONS, SESSIONS, TASKS, Kind
+from armonik_operator.dependencies.waiters import Blocker, ElementFinished, TaskFinished, WaitIndex
 from armonik_operator.gc import orphans
 from armonik_operator.gc.inventory import InventoryCheck
 from armonik_operator.gc.orphans import OrphanCollector
 from armonik_operator.gc.unnamed_objects import Garbage
 from armonik_operator.journal.epoch import JournalEpoch
+from armonik_operator.planning.retries import Retries
 from armonik_operator.queueing.sweep import Sweep
 from armonik_operator.settings import Settings
 from armonik_operator.sources.intake import Intake
 from armonik_operator.status.outage import OutageReporter
 from armonik_operator.util import concurrency
-from armonik_operator.util.concurrency import Turns, in_turns
+from armonik_operator.util.concurrency import Turns, in_portions, in_turns
+from armonik_sdk.api.const import Reason
 from armonik_sdk.api.kinds import Partition, Session, Task
 from armonik_sdk.api.names import ALL_QUEUED, ALL_RECORDS, RunId
+from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.dataplane.nats import subjects
 from armonik_sdk.dataplane.nats.buckets import KeyPages
 from armonik_sdk.dataplane.nats.subjects import pages
@@ -271,6 +275,105 @@ def test_a_new_life_of_the_journal_takes_turns() -> None:
 
 def test_the_report_of_an_outage_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert grows(lambda world: report_outage(world, monkeypatch)) < 1.5
+
+
+async def others(turns: int = 3 * MANY // TURN) -> None:
+    """Let the loop go round."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+def block_task(index: WaitIndex, waiter: str, blocker: Blocker) -> None:
+    index.block(waiter, blocker)
+
+
+def block_item(index: WaitIndex, waiter: str, blocker: Blocker) -> None:
+    index.block_item(waiter, 0, blocker)
+
+
+def happen(index: WaitIndex, _: World) -> None:
+    index.happened(TaskFinished("awaited"))
+
+
+def delete(index: WaitIndex, _: World) -> None:
+    index.gone("awaited")
+
+
+def end_elements(index: WaitIndex, world: World) -> None:
+    index.ended("awaited", world.state.fold("awaited"), 1, Ranges.single(0))
+
+
+Block = Callable[[WaitIndex, str, Blocker], None]
+EVENTS: dict[str, tuple[Block, Blocker, Callable[[WaitIndex, World], None]]] = {
+    "finished, for Tasks": (block_task, TaskFinished("awaited"), happen),
+    "finished, for items": (block_item, TaskFinished("awaited"), happen),
+    "an element, for Tasks": (block_task, ElementFinished("awaited", 0), end_elements),
+    "an element, for items": (block_item, ElementFinished("awaited", 0), end_elements),
+    "deleted, for Tasks": (block_task, TaskFinished("awaited"), delete),
+    "deleted, for items": (block_item, ElementFinished("awaited", 0), delete),
+}
+"""Who waits, for what, and how that happens."""
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_those_who_wait_for_one_event_are_woken_in_turns(name: str) -> None:
+    block, blocker, happens = EVENTS[name]
+
+    async def wake_all(world: World) -> None:
+        woken = set[str]()
+        index = WaitIndex(woken.add)
+        for number, uid in enumerate(world.state.tasks):
+            block(index, uid, blocker)
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        happens(index, world)
+        await others()
+        assert woken == world.state.tasks.keys()
+
+    assert grows(wake_all) < 1.5
+
+
+def test_those_whom_a_mended_server_held_back_are_woken_in_turns() -> None:
+    async def mend(world: World) -> None:
+        woken = set[str]()
+        retries = Retries(lambda: 0.0, woken.add)
+        for number, uid in enumerate(world.state.tasks):
+            retries.wait(uid, Reason.STORE_UNAVAILABLE)
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        in_portions(retries.mended(Reason.STORE_UNAVAILABLE))
+        await others()
+        assert woken == world.state.tasks.keys()
+
+    assert grows(mend) < 1.5
+
+
+async def test_who_was_checked_meanwhile_is_not_told_of_what_it_waits_for_no_more() -> None:
+    woken: list[str] = []
+    index = WaitIndex(woken.append)
+    for number in range(2 * TURN):
+        index.block(f"{number}", TaskFinished("awaited"))
+    index.happened(TaskFinished("awaited"))
+    assert len(woken) == TURN
+    (late, *rest) = {f"{number}" for number in range(2 * TURN)}.difference(woken)
+    index.over(late)
+    await others()
+    assert set(woken) >= set(rest)
+    assert late not in woken
+
+
+async def test_who_is_held_back_by_something_else_meanwhile_is_not_woken() -> None:
+    woken: list[str] = []
+    retries = Retries(lambda: 0.0, woken.append)
+    for number in range(2 * TURN):
+        retries.wait(f"{number}", Reason.STORE_UNAVAILABLE)
+    in_portions(retries.mended(Reason.STORE_UNAVAILABLE))
+    assert woken == [f"{number}" for number in range(TURN)]
+    retries.wait(f"{TURN}", Reason.QUOTA_EXCEEDED)
+    await others()
+    assert woken == [f"{number}" for number in range(2 * TURN) if number != TURN]
 
 
 def test_a_loop_without_a_turn_is_found() -> None:

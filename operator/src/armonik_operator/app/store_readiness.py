@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from armonik_operator.cache.keys import WorkKey
 from armonik_operator.cache.state import ClusterState
+from armonik_operator.util.concurrency import in_portions
 from armonik_sdk.api.const import Reason
 from armonik_sdk.dataplane.errors import DataPlaneError
 from armonik_sdk.dataplane.s3.store import S3Store
@@ -43,7 +44,7 @@ class StoreReadiness:
         """Take in why the store cannot be used; empty when it can."""
         before, self._state.store_error = self._state.store_error, error
         if bool(before) != bool(error):
-            for name in self._state.sessions:
-                self._enqueue(WorkKey("session", *name))
+            keys = [WorkKey("session", *name) for name in self._state.sessions]
+            in_portions(map(self._enqueue, keys))
         if not error:
             self._mended(Reason.STORE_UNAVAILABLE)

@@ -12,6 +12,7 @@ from armonik_operator.journal.fold import TaskFold, pinned_to
 from armonik_operator.journal.unreadable_heads import newer
 from armonik_operator.planning.retries import Retries
 from armonik_operator.results.store import ResultStore
+from armonik_operator.util.concurrency import in_portions
 from armonik_sdk.api.const import ConditionType
 from armonik_sdk.api.kinds import Task
 from armonik_sdk.api.names import NamespacedName, TaskRef
@@ -87,7 +88,7 @@ class RecordApplier:
             place = NamespacedName(received.run.namespace, record.partition)
             self._state.loads.rates.note(place, len(fresh), age)
         if record.kind.terminal:  # its message has gone, so there is room for another
-            self._retries.mended(ConditionType.QUEUE_FULL, 1)
+            in_portions(self._retries.mended(ConditionType.QUEUE_FULL, 1))
         if record.owner is not None:
             self._state.loads.worked(record.owner.pod)
         if given and record.kind is RecordKind.SUBMITTED:  # an agent cannot queue what it gives away

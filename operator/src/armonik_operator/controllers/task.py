@@ -38,6 +38,7 @@ from armonik_operator.status.held_back import ERRORS, SOON, held_back
 from armonik_operator.status.pending_reason import QueuePosition, pending_reason
 from armonik_operator.status.task import StatusInputs, final_phase
 from armonik_operator.status.writer import StatusWriter
+from armonik_operator.util.concurrency import in_portions
 from armonik_sdk.api.const import PARENT_LABEL, ConditionType, Reason
 from armonik_sdk.api.kinds import SessionState, Task, find_condition, is_true
 from armonik_sdk.api.names import NamespacedName, TaskRef, band_of, inventory_key
@@ -81,7 +82,6 @@ class TaskReconciler:
         self.children = ChildTasks(servers, state, self._book, self._items, self._wake)
         effects = Effects(servers, state, self._book, self._items, self.children)
         self._retries = Retries(time.monotonic, self._wake)
-        self.mended = self._retries.mended
         self._applier = RecordApplier(servers, state, self._book, effects, self._dependents, self._retries)
         writer = JournalWriter(servers, self._applier)
         self._canceller = RunCanceller(servers, state, self._book, writer)
@@ -108,6 +108,10 @@ class TaskReconciler:
             self._dependents.happened(TaskCreated(key.namespace, task.metadata.name))
             self._dependents.happened(TaskFinished(uid))
         return await self.reconcile(self._view(task))
+
+    def mended(self, cause: str) -> None:
+        """What held Tasks back does so no more."""
+        in_portions(self._retries.mended(cause))
 
     def _view(self, task: Task) -> TaskView:
         """What is known now; the fold changes while its records are applied."""

@@ -5,8 +5,9 @@ things happens (protocol rule 11). So a record costs as much as there are Tasks,
 what it says.
 """
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from armonik_operator.dependencies.blockers import (
     Blocker,
@@ -20,6 +21,7 @@ from armonik_operator.dependencies.cycles import Node
 from armonik_operator.dependencies.item_waits import ItemWaits
 from armonik_operator.journal.fold import TaskFold
 from armonik_operator.util.commons import Commons
+from armonik_operator.util.concurrency import in_portions
 from armonik_operator.util.sets_by_key import discard
 from armonik_sdk.api.const import MAX_ELEMENTS
 from armonik_sdk.api.ranges import Ranges, Span
@@ -114,18 +116,32 @@ class WaitIndex:
         return blocker in self._waiters or blocker in self._items
 
     def happened(self, blocker: Blocker, *, badly: bool = False) -> None:
-        """An event happened: wake all that wait for it.
+        """An event happened: wake all that wait for it, the first ones at once.
 
         Who still waits for much is not woken, unless `badly`: what it needs may never be.
         """
-        for waiter in list(self._waiters.get(blocker, ())):
-            waits = self._waits.get(waiter)
-            if waits is not None and waits.own > 1 and not badly:
-                waits.own -= 1
-            else:
-                self._wake(waiter)
-        for waiter in self._items.pop(blocker, ()):
-            self._happened(waiter, blocker)
+        in_portions(self._events((blocker,), badly=badly))
+
+    def _events(self, blockers: Iterable[Blocker], *, badly: bool) -> Iterator[None]:
+        """Each step tells one waiter, which may have been checked since: then it waits for this no more."""
+        for blocker in blockers:
+            for waiter in list(self._waiters.get(blocker, ())):
+                self._tell(waiter, blocker, badly=badly)
+                yield
+            for waiter in list(self._items.get(blocker, ())):
+                discard(self._items, blocker, waiter)
+                if waiter in self._waits:
+                    self._happened(waiter, blocker)
+                    self._wake(waiter)
+                yield
+
+    def _tell(self, waiter: str, blocker: Blocker, *, badly: bool) -> None:
+        if blocker not in self._blockers.get(waiter, ()):
+            return
+        waits = self._waits.get(waiter)
+        if waits is not None and waits.own > 1 and not badly:
+            waits.own -= 1
+        else:
             self._wake(waiter)
 
     def again(self, waiter: str, blockers: Collection[Blocker]) -> None:
@@ -139,28 +155,40 @@ class WaitIndex:
         badly = len(fresh) > BADLY or any(fold.kind_of(i) is not OutcomeKind.COMPLETED for i in fresh)
         waited = self._elements.get(uid, set[int]())
         few, many = (fresh, waited) if len(fresh) < len(waited) else (waited, fresh)
-        for index in [index for index in few if index in many]:
-            self.happened(ElementFinished(uid, index), badly=badly)
-        for waiter in list(self._awaited.get(uid, ())):
-            if self._ended(waiter, uid, fresh.spans):
-                if badly:
-                    self._waits[waiter].catch_up()
-                self._wake(waiter)
-            if uid not in self._waits[waiter].elements:
-                discard(self._awaited, uid, waiter)
-        if fold.finished(total) or fold.failures:
-            self.happened(TaskFinished(uid), badly=badly)
+        hit = [ElementFinished(uid, index) for index in few if index in many]
+        over = [TaskFinished(uid)] if fold.finished(total) or fold.failures else []
+        spans = fresh.spans
+        in_portions(
+            itertools.chain(
+                self._events(hit, badly=badly),
+                self._element_events(uid, spans, badly=badly),
+                self._events(over, badly=badly),
+            )
+        )
 
     def gone(self, uid: str) -> None:
         """A Task was deleted: remove its waits, and wake all that wait for it."""
         self.over(uid)
-        for index in list(self._elements.get(uid, ())):
-            self.happened(ElementFinished(uid, index), badly=True)
-        for waiter in self._awaited.pop(uid, ()):
-            self._ended(waiter, uid, EVERY)
-            self._waits[waiter].catch_up()
-            self._wake(waiter)
-        self.happened(TaskFinished(uid), badly=True)
+        elements = [ElementFinished(uid, index) for index in self._elements.get(uid, ())]
+        in_portions(
+            itertools.chain(
+                self._events(elements, badly=True),
+                self._element_events(uid, EVERY, badly=True),
+                self._events((TaskFinished(uid),), badly=True),
+            )
+        )
+
+    def _element_events(self, uid: str, spans: tuple[Span, ...], *, badly: bool) -> Iterator[None]:
+        """Each step tells one Task of whose items some wait for elements of this one."""
+        for waiter in list(self._awaited.get(uid, ())):
+            if waiter in self._waits:
+                if self._ended(waiter, uid, spans):
+                    if badly:
+                        self._waits[waiter].catch_up()
+                    self._wake(waiter)
+                if uid not in self._waits[waiter].elements:
+                    discard(self._awaited, uid, waiter)
+            yield
 
     def _happened(self, waiter: str, blocker: Blocker) -> None:
         waits = self._waits[waiter]

@@ -1,7 +1,8 @@
 """Schedules retries of blocked Tasks: with growing delay, or once the cause is removed. Pure."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from armonik_sdk.api.const import Reason
@@ -54,11 +55,13 @@ class Retries:
         if not same:
             del self._by_cause[known.cause]
 
-    def mended(self, cause: str, most: int | None = None) -> None:
-        """The cause is gone, for `most` of its Tasks: those that came first are reconciled now."""
-        left = len(self._by_cause.get(cause, ())) if most is None else most
-        while left > 0 and (same := self._by_cause.get(cause)):
-            uid = next(iter(same))
-            self.over(uid)
-            self._wake(uid)
-            left -= 1
+    def mended(self, cause: str, most: int | None = None) -> Iterator[None]:
+        """The cause is gone, for `most` of its Tasks: those that came first are reconciled, one a step."""
+        return self._mend(cause, list(islice(self._by_cause.get(cause, ()), most)))
+
+    def _mend(self, cause: str, uids: list[str]) -> Iterator[None]:
+        for uid in uids:
+            if (known := self._held.get(uid)) is not None and known.cause == cause:
+                self.over(uid)
+                self._wake(uid)
+            yield

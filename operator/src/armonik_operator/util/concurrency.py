@@ -1,7 +1,8 @@
 """Sharing the event loop: requests made together, and long loops that let others have their turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,6 +31,15 @@ async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
     for item in list(items):
         yield item
         await turns.step()
+
+
+def in_portions(steps: Iterator[object]) -> None:
+    """Take `TURN` steps now, and the rest when others have had their turn, for callers that cannot wait.
+
+    Steps are taken in their order. What they change may have been changed by others in between.
+    """
+    if sum(1 for _ in islice(steps, TURN)) == TURN:
+        asyncio.get_running_loop().call_soon(in_portions, steps)
 
 
 async def gather_bounded(do: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
