@@ -12,6 +12,7 @@ from urllib3.exceptions import MaxRetryError, SSLError
 from armonik_sdk.api.bounds import MAX_KEY_BYTES
 from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import InvalidKey, StoreUnavailable
+from armonik_sdk.dataplane.s3.connections import OPTIONS, POOLS
 from armonik_sdk.dataplane.tls import distrust, trusting
 
 T = TypeVar("T")
@@ -76,6 +77,10 @@ def patience(length: int) -> float:
 class _Pool(urllib3.PoolManager):
     """Takes the time-out of each request from what its thread does: `minio` has one for all."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pool_classes_by_scheme = POOLS
+
     def urlopen(self, *args: Any, **kwargs: Any) -> urllib3.BaseHTTPResponse:
         body = kwargs.get("body")  # parts of a large file are sent by threads of the library's own
         sent = patience(len(body)) if isinstance(body, bytes) else 0.0
@@ -107,7 +112,7 @@ def make_pool(connections: int, retries: urllib3.Retry | bool, ca: str) -> urlli
     Raises:
         InvalidCredentials: `ca`, certificates that are trusted beside the system's, is no PEM.
     """
-    return _Pool(maxsize=connections, retries=retries, ssl_context=trusting(ca))
+    return _Pool(maxsize=connections, retries=retries, ssl_context=trusting(ca), socket_options=OPTIONS)
 
 
 def usable(key: str) -> None:
