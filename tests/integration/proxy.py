@@ -19,6 +19,8 @@ class Proxy:
         self._mute = False
         self._lost: set[asyncio.StreamWriter] = set()
         self._stalled: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._instead: bytes | None = None
         self.words: set[bytes] = set()
         """What is listened for, in what passes in either direction."""
         self.heard: set[bytes] = set()
@@ -31,7 +33,7 @@ class Proxy:
 
     async def mend(self) -> None:
         """Listen."""
-        self._mute = False
+        self._mute, self._instead = False, None
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
 
     async def cut(self) -> None:
@@ -47,21 +49,44 @@ class Proxy:
         """Swallow all that the server sends from now on, until restored; it receives what is sent to it."""
         self._mute = True
 
-    def swallow(self) -> None:
-        """Lose the connections that exist, without a word to either side; new ones work."""
-        self._lost |= self._writers
+    def swallow(self, *, answers: bool = True, requests: bool = True) -> None:
+        """Lose the connections that exist, in these directions, without a word; new ones work."""
+        clients = self._writers & self._clients
+        self._lost |= (clients if answers else set()) | (self._writers - clients if requests else set())
+
+    def say(self, words: bytes) -> None:
+        """Send this to the clients that are connected, as if the server had."""
+        for writer in self._writers & self._clients:
+            writer.write(words)
+
+    def become(self, words: bytes) -> None:
+        """Break the connections; from now on, until restored, new ones get these words and no more."""
+        self._instead = words
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     def stall(self) -> None:
         """The same, but nothing more is read from them either: what is sent to them fills buffers."""
         self._stalled |= self._writers
         self.swallow()
 
+    def restore(self) -> None:
+        """Forward new connections again, after `become`; those that got other words break."""
+        self._instead = None
+        for writer in list(self._writers):
+            writer.transport.abort()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._instead is not None:
+            self._writers.add(writer)
+            writer.write(self._instead)
+            return
         try:
             there, back = await asyncio.open_connection(*self._target)
         except OSError:
             writer.transport.abort()
             return
+        self._clients.add(writer)
         for source, sink in ((reader, back), (there, writer)):
             self._writers.add(sink)
             pump = asyncio.create_task(self._pump(source, sink, answers=source is there))
@@ -78,4 +103,5 @@ class Proxy:
                     sink.write(data)
                     await sink.drain()
         self._writers.discard(sink)
+        self._clients.discard(sink)
         sink.close()

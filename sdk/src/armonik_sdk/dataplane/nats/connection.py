@@ -80,6 +80,15 @@ class PersistentClient(Client):
             info["tls_required"] = True
         await super()._process_info(info, initial_connection)
 
+    async def _process_connect_init(self) -> None:
+        """As nats-py's, which tries no more after an answer that it did not expect."""
+        try:
+            await super()._process_connect_init()
+        except (OSError, nats.errors.Error):
+            raise
+        except Exception as error:  # whatever is behind the address now, NATS may be there again later
+            raise nats.errors.Error(f"what answers is no NATS: {type(error).__name__}: {error}") from error
+
     async def _attempt_reconnect(self) -> None:
         self.abandon()
         await super()._attempt_reconnect()
@@ -95,13 +104,16 @@ class PersistentClient(Client):
         reply: str = "",
         headers: dict[str, str] | None = None,
     ) -> None:
-        """As nats-py's. On a longer subject the server would end the connection, which all share.
+        """As nats-py's. For what it takes no more the server would end the connection, which all share.
 
         Raises:
-            BadSubjectError: it is longer than one may be; nothing was sent.
+            BadSubjectError: the subject is longer than one may be; nothing was sent.
+            MaxPayloadError: the payload with its headers, which nats-py does not count, is.
         """
         if len(subject.encode()) > MAX_SUBJECT_BYTES:
             raise nats.errors.BadSubjectError
+        if headers and len(payload) + _header_bytes(headers) > self.max_payload:
+            raise nats.errors.MaxPayloadError
         await super().publish(subject, payload, reply, headers)
 
     def jetstream(self, **opts: Any) -> JetStreamContext:
@@ -114,6 +126,12 @@ class PersistentClient(Client):
         writer = getattr(self._transport, "_io_writer", None)  # none before the first connection
         if writer is not None:
             writer.transport.abort()
+
+
+def _header_bytes(headers: dict[str, str]) -> int:
+    """The bytes of headers as they are sent, at most."""
+    lines = sum(len(f"{name}: {value}\r\n".encode()) for name, value in headers.items())
+    return len(b"NATS/1.0\r\n\r\n") + lines
 
 
 def api_prefix(client: Client) -> str:
