@@ -334,7 +334,7 @@ def test_those_who_wait_for_one_event_are_woken_in_turns(name: str) -> None:
     assert grows(wake_all) < 1.5
 
 
-def test_those_whom_a_mended_server_held_back_are_woken_in_turns() -> None:
+def test_those_whom_an_outage_held_back_are_woken_in_turns() -> None:
     async def mend(world: World) -> None:
         woken = set[str]()
         retries = Retries(lambda: 0.0, woken.add)
@@ -350,7 +350,7 @@ def test_those_whom_a_mended_server_held_back_are_woken_in_turns() -> None:
     assert grows(mend) < 1.5
 
 
-async def test_who_was_checked_meanwhile_is_not_told_of_what_it_waits_for_no_more() -> None:
+async def test_who_was_checked_meanwhile_is_not_woken_for_what_it_waits_for_no_more() -> None:
     woken: list[str] = []
     index = WaitIndex(woken.append)
     for number in range(2 * TURN):

@@ -123,10 +123,10 @@ class WaitIndex:
         in_portions(self._events((blocker,), badly=badly))
 
     def _events(self, blockers: Iterable[Blocker], *, badly: bool) -> Iterator[None]:
-        """Each step tells one waiter, which may have been checked since: then it waits for this no more."""
+        """Each step notifies one waiter, maybe checked since: then it waits for this no more."""
         for blocker in blockers:
             for waiter in list(self._waiters.get(blocker, ())):
-                self._tell(waiter, blocker, badly=badly)
+                self._notify(waiter, blocker, badly=badly)
                 yield
             for waiter in list(self._items.get(blocker, ())):
                 discard(self._items, blocker, waiter)
@@ -135,7 +135,7 @@ class WaitIndex:
                     self._wake(waiter)
                 yield
 
-    def _tell(self, waiter: str, blocker: Blocker, *, badly: bool) -> None:
+    def _notify(self, waiter: str, blocker: Blocker, *, badly: bool) -> None:
         if blocker not in self._blockers.get(waiter, ()):
             return
         waits = self._waits.get(waiter)
@@ -179,7 +179,7 @@ class WaitIndex:
         )
 
     def _element_events(self, uid: str, spans: tuple[Span, ...], *, badly: bool) -> Iterator[None]:
-        """Each step tells one Task of whose items some wait for elements of this one."""
+        """Each step notifies one Task of whose items some wait for elements of this one."""
         for waiter in list(self._awaited.get(uid, ())):
             if waiter in self._waits:
                 if self._ended(waiter, uid, spans):

@@ -1,4 +1,4 @@
-"""Connections over HTTP that tell a slow server from one that is as good as silent, in both directions.
+"""Connections over HTTP that distinguish a slow server from one that is as good as silent, both ways.
 
 The time-outs of a socket do not: one received byte satisfies that of a read, so a server that sends a byte a
 second holds its caller for hours; that of a write is for all that is written at once, so what is sent over a
