@@ -42,6 +42,15 @@ def test_who_is_nearly_full_is_named_in_the_log(caplog: pytest.LogCaptureFixture
     assert "QUEUE" not in caplog.text
 
 
+async def test_the_log_names_the_namespace_whose_account_is_nearly_full(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        await StoreUsage(namespace="team-a").measure_account(cast("Any", Account(9 << 20, 10 << 20)))
+    assert "JOURNAL of namespace team-a is 90 % full" in caplog.text
+    assert {vars(record)["namespace"] for record in caplog.records} == {"team-a"}
+
+
 def test_new_work_waits_while_the_journal_has_less_than_its_reserve() -> None:
     measured = StoreUsage()
     measured.admit()

@@ -191,7 +191,8 @@ class Tenant:
             start = JournalStart(kube, self._state, self._watched)
             prepared = await start.prepare(client, outage, whole=self._whole)
             reporting.cancel()
-            rooms = StoreUsage(common.total, self._bounds(common.provision))
+            own = self._settings.watch_namespaces[0] if common.provision.namespaces is not None else ""
+            rooms = StoreUsage(common.total, self._bounds(common.provision), own)
             servers = Clients(kube, client, store, common.events, rooms)
             parts = Composition(servers, store, common.provision, self._state, self._queue.add, self._intake)
             await self._work(servers, store, parts, start, prepared)

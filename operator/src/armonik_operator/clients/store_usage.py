@@ -92,13 +92,20 @@ class TotalUse:
 class StoreUsage:
     """The last measurement."""
 
-    def __init__(self, total: TotalUse | None = None, bounds: Callable[[], PartBounds] = PartBounds) -> None:
+    def __init__(
+        self,
+        total: TotalUse | None = None,
+        bounds: Callable[[], PartBounds] = PartBounds,
+        namespace: str = "",
+    ) -> None:
         """Nothing is measured yet.
 
         Args:
             total: shared by the accounts of one NATS.
             bounds: of the namespace, as they are now.
+            namespace: that has the account; empty where namespaces share one.
         """
+        self._namespace = namespace
         self._bounds = bounds
         self._of_part = ""
         self._total = total or TotalUse()
@@ -143,7 +150,13 @@ class StoreUsage:
         self._fill = dict(fill)
         for name, part in sorted(fill.items()):
             if part >= WARN:
-                log.warning("%s is %d %% full; see docs/install.md, NATS' store", name, int(100 * part))
+                of, extra = "", {}
+                if self._namespace:
+                    of, extra = f" of namespace {self._namespace}", {"namespace": self._namespace}
+                full = int(100 * part)
+                log.warning(
+                    "%s%s is %d %% full; see docs/install.md, NATS' store", name, of, full, extra=extra
+                )
 
     def scarce(self, name: str) -> bool:
         """Whether its free room is reserved for writes that cannot wait."""
