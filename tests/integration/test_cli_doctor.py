@@ -54,7 +54,7 @@ def test_a_namespace_without_anything_has_no_problems_and_one_warning(ctl: Ctl) 
     assert done.out.splitlines()[-1] == "1 warning."
 
 
-def test_a_cluster_that_lacks_kinds_is_told_what_to_install(
+def test_a_cluster_that_lacks_kinds_says_what_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An apiserver without the chart's CustomResourceDefinitions, then with some of them."""

@@ -26,6 +26,7 @@ SECRET = b'{"payload": {"inline": "of another tenant"}}\n'
 @pytest.fixture
 async def foreign(agent: FakeAgent, store_proxy: Proxy) -> ObjectRef:
     """An object of another namespace; whether the operator asks for it or gets its bytes is recorded."""
+    await agent.store.ensure_bucket()
     ref = await agent.store.put(f"team-a/{uuid.uuid4()}/client/{secrets.token_hex(8)}", SECRET)
     store_proxy.words = {f"/{ref.key}".encode(), SECRET.strip()}  # a request has the bucket before the key
     return ref

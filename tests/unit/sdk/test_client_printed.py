@@ -1,7 +1,11 @@
 """What elements printed is read from where their runs' entries say it is, a few megabytes at a time."""
 
 import hashlib
+import math
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,15 +106,33 @@ async def test_a_text_that_is_not_the_one_that_was_committed_is_not_shown(link: 
         _ = [one async for one in printed_by_all(source(link))]
 
 
+class Away(Link):
+    """The same, of which no object can be read."""
+
+    async def entry(self, key: str) -> None:
+        """None has one of its own."""
+
+    @asynccontextmanager
+    async def news(self, *keys: str) -> AsyncIterator[None]:
+        """None come."""
+        yield None
+
+    async def get(self, ref: ObjectRef) -> bytes:
+        """Nothing."""
+        raise Unavailable("the object store does not answer")
+
+
 async def test_how_an_element_failed_is_known_also_when_its_text_cannot_be_read() -> None:
     class Output:
         async def wait(self) -> None:
             raise ResultAborted("t.3.result", "AttemptsExhausted", "the process that executed it died")
 
-    async def printed(index: int) -> str:
-        raise Unavailable("the object store does not answer")
-
-    handle: Any = SimpleNamespace(name="t", uid="u", total=7, output=lambda *_: Output(), printed=printed)
+    ended, _ = run(3, [b"what it printed"], "k")
+    failed = ended.outcomes[0].model_copy(update={"kind": OutcomeKind.ERROR})
+    away = Away({3: ended.model_copy(update={"outcomes": (failed,)})}, {})
+    known = replace(source(away), submitted=-math.inf)
+    outputs: Any = {"output": lambda *_: Output(), "source": lambda: known}
+    handle: Any = SimpleNamespace(name="t", uid="t", total=7, **outputs)
     nothing: Any = None
     failure = (await ClusterTask(nothing, nothing, handle).element(3)).failure
     assert failure is not None
