@@ -10,7 +10,15 @@ from armonik_sdk.api.const import WORKER_CONTAINER, ConditionType, Reason
 from armonik_sdk.api.kinds import Condition, Partition, find_condition
 from armonik_sdk.explain.explanation import Finding, Link
 from armonik_sdk.explain.facts import Pod
-from armonik_sdk.explain.wording import clean, duration, last_line, plural, seconds_between, sentence
+from armonik_sdk.explain.wording import (
+    NOTHING_LOST,
+    clean,
+    duration,
+    last_line,
+    plural,
+    seconds_between,
+    sentence,
+)
 
 _LACKING: Final = re.compile(r"Insufficient ([\w./-]*\w)")
 _IMAGE: Final = re.compile(r"image \"([^\"\s]+)\"")
@@ -229,7 +237,7 @@ def _quota(of: Pods) -> Finding:
 
 def _server(of: Pods) -> Finding:
     why = of.none(f"{of.said or 'a server cannot be reached'}")
-    return Finding(why, ["Nothing is lost: it continues by itself."], ["armonikctl doctor"], of.since)
+    return Finding(why, [NOTHING_LOST], ["armonikctl doctor"], of.since)
 
 
 def _unreadable(of: Pods) -> Finding:

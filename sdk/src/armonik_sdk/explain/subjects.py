@@ -15,7 +15,18 @@ from armonik_sdk.explain.failures import kinds_of, remedies, table
 from armonik_sdk.explain.partitions import ROWS as PARTITION_ROWS
 from armonik_sdk.explain.partitions import Pods, without_pods
 from armonik_sdk.explain.waiting import ROWS, unknown
-from armonik_sdk.explain.wording import clean, elements, have, last_line, plural, sentence, stopped, verb
+from armonik_sdk.explain.wording import (
+    NOTHING_LOST,
+    ONCE_THERE,
+    clean,
+    elements,
+    have,
+    last_line,
+    plural,
+    sentence,
+    stopped,
+    verb,
+)
 
 _NOT_SEEN: Final = (
     "The operator has not written a status yet; it does within a few seconds where it serves the namespace."
@@ -309,12 +320,12 @@ def _said(session: Session, type_: ConditionType = ConditionType.READY) -> str:
 def _session_without_partition(session: Session, facts: Facts) -> Finding:
     there = f" Those that exist: {', '.join(facts.partitions)}." if facts.partitions else ""
     why = f"It names a partition that does not exist: {stopped(_said(session))}{there}"
-    return Finding(why, ["Create the partition. It goes on by itself once there is one."])
+    return Finding(why, [f"Create the partition. {ONCE_THERE}"])
 
 
 def _session_server(session: Session, _: Facts) -> Finding:
     why = sentence(_said(session) or "a server cannot be reached")
-    return Finding(why, ["Nothing is lost: it continues by itself."], ["armonikctl doctor"])
+    return Finding(why, [NOTHING_LOST], ["armonikctl doctor"])
 
 
 def _session_unreadable(session: Session, _: Facts) -> Finding:

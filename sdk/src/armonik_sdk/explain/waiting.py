@@ -15,6 +15,8 @@ from armonik_sdk.explain.explanation import Finding, Link
 from armonik_sdk.explain.facts import partition_of
 from armonik_sdk.explain.partitions import Pods, without_pods
 from armonik_sdk.explain.wording import (
+    NOTHING_LOST,
+    ONCE_THERE,
     clean,
     duration,
     elements,
@@ -29,7 +31,6 @@ from armonik_sdk.explain.wording import (
 )
 
 MOST_PODS: Final = 10_000
-_BY_ITSELF: Final = "It goes on by itself once there is one."
 _NOTHING_TO_DO: Final = "Nothing has to be done"
 _AHEAD: Final = re.compile(
     r", (\d{1,12}) of other tasks before them; (\d{1,12}) of (\d{1,12}) pods work", re.ASCII
@@ -50,7 +51,7 @@ def _no_session(case: Case) -> Finding:
         return Finding(why, ["Delete the task and submit it to a session that exists."])
     why = f"Session {case.session} does not exist in namespace {case.namespace}."
     create = f"armonikctl session create {case.session} -p PARTITION"
-    return Finding(why, [f"Create it, or delete the task and name another. {_BY_ITSELF}", create])
+    return Finding(why, [f"Create it, or delete the task and name another. {ONCE_THERE}", create])
 
 
 def _closed(case: Case) -> Finding:
@@ -64,7 +65,7 @@ def _no_partition(case: Case) -> Finding:
     name, there = partition_of(case.task, case.facts.session), case.facts.partitions
     known = f" Those that do: {some(there)}." if there else ""
     why = f"Partition {name} does not exist in namespace {case.namespace}.{known}"
-    return Finding(why, [f"Create it, or delete the task and name another. {_BY_ITSELF}"])
+    return Finding(why, [f"Create it, or delete the task and name another. {ONCE_THERE}"])
 
 
 def _foreign_partition(case: Case) -> Finding:
@@ -114,9 +115,7 @@ def _server(case: Case) -> Finding:
         Link(subject=what.lower() if what != "NATS" else what, reason=case.condition.reason, why=case.said)
     ]
     why = sentence(case.said or f"{what} cannot be reached")
-    return Finding(
-        why, ["Nothing is lost: it continues by itself."], ["armonikctl doctor"], case.since, chain=chain
-    )
+    return Finding(why, [NOTHING_LOST], ["armonikctl doctor"], case.since, chain=chain)
 
 
 def _queue_full(case: Case) -> Finding:

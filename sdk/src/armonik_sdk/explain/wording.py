@@ -8,6 +8,10 @@ from typing import Final
 MOST_TEXT: Final = 300
 """Characters of a text of others, such as a worker's last message."""
 MOST_NAMES: Final = 10
+ONCE_THERE: Final = "It goes on by itself once there is one."
+"""Of what waits for an object that somebody has to create."""
+NOTHING_LOST: Final = "Nothing is lost: it continues by itself."
+"""Of what waits for a server."""
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
