@@ -27,7 +27,7 @@ from armonik_operator.clients.availability import BUSY_SECONDS, Availability, bu
 from armonik_operator.clients.events import EventRecorder
 from armonik_operator.clients.kube import PARTITIONS, SESSIONS, Kube
 from armonik_operator.clients.servers import OUTAGE_ERRORS, Clients
-from armonik_operator.clients.store_usage import PartBounds, StoreUsage, TotalUse
+from armonik_operator.clients.store_usage import StoreUsage, TotalUse
 from armonik_operator.clients.stream_identity import shows_loss
 from armonik_operator.errors import AccountError, ConnectionEnded, JournalLost, KubeError, KubeUnavailable
 from armonik_operator.provisioning.credentials import Provision
@@ -191,8 +191,7 @@ class Tenant:
             start = JournalStart(kube, self._state, self._watched)
             prepared = await start.prepare(client, outage, whole=self._whole)
             reporting.cancel()
-            own = self._settings.watch_namespaces[0] if common.provision.namespaces is not None else ""
-            rooms = StoreUsage(common.total, self._bounds(common.provision), own)
+            rooms = self._rooms(common)
             servers = Clients(kube, client, store, common.events, rooms)
             parts = Composition(servers, store, common.provision, self._state, self._queue.add, self._intake)
             await self._work(servers, store, parts, start, prepared)
@@ -205,10 +204,12 @@ class Tenant:
             if client is not None:
                 await close_nats(client)
 
-    def _bounds(self, provision: Provision) -> Callable[[], PartBounds]:
-        if provision.namespaces is None:
-            return PartBounds
-        return partial(provision.namespaces.bounds, self._settings.watch_namespaces[0])
+    def _rooms(self, common: Common) -> StoreUsage:
+        namespaces = common.provision.namespaces
+        if namespaces is None:
+            return StoreUsage(common.total)
+        own = self._settings.watch_namespaces[0]
+        return StoreUsage(common.total, partial(namespaces.bounds, own), own)
 
     async def _credentials(self, provision: Provision, outage: OutageReporter) -> Credentials:
         """The operator's, once the tenant's account is there."""
