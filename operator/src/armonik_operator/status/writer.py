@@ -155,15 +155,15 @@ class StatusWriter:
         if task.spec.total == 1:
             if was and not now_is:
                 return max(0.0, MENDED - (now - self._mended.setdefault(uid, now))) or None
-            shown_before, tells = _back_off(old), shown.back_off
-            if tells is not None and tells.message != shown_before and tells.until - time.time() > WORTH:
+            shown_before, back_off = _back_off(old), shown.back_off
+            if back_off and back_off.message != shown_before and back_off.until - time.time() > WORTH:
                 return self._first.wait(uid, now) or None
             if shown.phase(fold, 1) == old.phase and was == now_is and not shown_before:
                 wait = outdated(old, shown.waiting)
                 if wait is None:
                     return 0.0
                 return max(0.0, wait - (now - last)) or self._progress.wait(uid, now) or None
-            if shown_before and tells is not None:
+            if shown_before and back_off:
                 return SLOW
             return max(0.0, SLOW - (now - last)) or None
         wait = INTERVAL * max(1.0, self._size(task) / UNIT) - (now - last)
