@@ -93,9 +93,7 @@ def build_apiserver(cache: Cache) -> None:
         ClusterError: Go is missing, or the build failed.
     """
     with locked(cache.root / "build.lock"):
-        if not is_built(cache, "localkube"):
-            ensure_go("to build the kube-apiserver and etcd of the integration tests")
-            _build_go_program(cache, "localkube")
+        _ensure_built(cache, "localkube", "to build the kube-apiserver and etcd of the integration tests")
         _link_applets(cache)
 
 
@@ -106,9 +104,8 @@ def build_helm(cache: Cache) -> None:
         ClusterError: Go is missing, or the build failed.
     """
     with locked(cache.root / "build.lock"):
-        if not is_built(cache, "helm"):
-            ensure_go("to build Helm, unless you install it (https://helm.sh/docs/intro/install)")
-            _build_go_program(cache, "helm")
+        why = "to build Helm, unless you install it (https://helm.sh/docs/intro/install)"
+        _ensure_built(cache, "helm", why)
 
 
 def build_stores(cache: Cache, names: tuple[str, ...] = STORES) -> None:
@@ -119,9 +116,7 @@ def build_stores(cache: Cache, names: tuple[str, ...] = STORES) -> None:
     """
     with locked(cache.root / "build.lock"):
         for name in names:
-            if not is_built(cache, name):
-                ensure_go(f"to build the object store {name}")
-                _build_go_program(cache, name)
+            _ensure_built(cache, name, f"to build the object store {name}")
 
 
 def build_for_image(cache: Cache, name: str) -> Path:
@@ -192,6 +187,13 @@ def is_built(cache: Cache, name: str) -> bool:
     """Whether a Go program is in the cache and made from these sources."""
     stamp = _stamp(cache, f"go-{name}")
     return (cache.bin / name).exists() and stamp.exists() and stamp.read_text() == _go_recipe(name)
+
+
+def _ensure_built(cache: Cache, name: str, why: str) -> None:
+    """Build a Go program unless it is built; `why` Go is needed then."""
+    if not is_built(cache, name):
+        ensure_go(why)
+        _build_go_program(cache, name)
 
 
 def _build_node_images(cache: Cache) -> None:
