@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 from armonik_sdk.aio.core.progress import HasSessionCore, ProgressCore
 from armonik_sdk.aio.map_result import MapResult
 from armonik_sdk.aio.results.future import Future
-from armonik_sdk.aio.results.gathering import completed, value_of
+from armonik_sdk.aio.results.gathering import completed, value_at
 
 R = TypeVar("R")
 
@@ -25,11 +25,11 @@ async def gather(
         Exception: what the first that failed raised; the others are not cancelled.
     """
     values: list[Any] = []
-    for thing in things:
+    for at, thing in enumerate(things):
         if isinstance(thing, MapResult):
             values.append(await thing.results(errors=errors))
         else:
-            values.append(await value_of(thing, errors))
+            values.append(await value_at(things, at, errors))
     return values
 
 
@@ -73,12 +73,12 @@ class Progress:
             if not isinstance(thing, Future | MapResult):
                 raise TypeError(f"progress: {thing!r} has no values; use a `with` block")
         async with self:
-            for thing in self._things:
+            for at, thing in enumerate(self._things):
                 if isinstance(thing, MapResult):
                     async for value in thing:
                         yield value
                 elif isinstance(thing, Future):
-                    yield await value_of(thing, "raise")
+                    yield await value_at(self._things, at, "raise")
 
 
 def progress(*things: Future[Any] | MapResult[Any] | HasSessionCore, label: str | None = None) -> Progress:

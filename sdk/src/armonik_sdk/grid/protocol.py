@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from armonik_sdk.api.const import FailureReason
 from armonik_sdk.api.kinds import Dependency, PartitionSpec, SessionState, TaskOptions
@@ -14,6 +14,9 @@ from armonik_sdk.grid import html
 
 Order = Literal["completion", "index"]
 """As they end, or by index."""
+READ_BYTES: Final = 8 * 1024 * 1024
+"""Values that are read together, but for a single larger one."""
+READ_COUNT: Final = 1000
 Place = Any
 """Where the bytes of a result are: the bytes themselves, or what `GridSession.read` takes. Opaque."""
 
@@ -45,6 +48,20 @@ class Ended:
     """Bytes of the output."""
     handed_over: bool = False
     """A sub-task makes its output: ask `GridTask.handed` for it."""
+
+
+def parts(outcomes: Iterable[Ended]) -> Iterable[list[Ended]]:
+    """The same in the same order, in parts that are read together."""
+    part: list[Ended] = []
+    size = 0
+    for ended in outcomes:
+        if part and (size + ended.size > READ_BYTES or len(part) >= READ_COUNT):
+            yield part
+            part, size = [], 0
+        part.append(ended)
+        size += ended.size
+    if part:
+        yield part
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from armonik_sdk.aio.core.client import ClientCore
 from armonik_sdk.aio.core.connecting import open_core as open_async
 from armonik_sdk.aio.results.future import Future
+from armonik_sdk.aio.results.gathering import fetch, unread_from
 from armonik_sdk.aio.results.owner import ClientOfResults
 from armonik_sdk.client.errors import WaitTimeout
 
@@ -129,13 +130,23 @@ async def _next(made: AsyncIterator[T]) -> T:
     return await anext(made)
 
 
-def value_of(future: Future[Any], errors: Literal["raise", "return"]) -> Any:
-    """Its value, or its exception in the place of that."""
-    if errors == "raise":
+def value_at(things: Sequence[object], at: int, errors: Literal["raise", "return"]) -> Any:
+    """The value of the future at this place, or its exception in the place of that.
+
+    Values of the futures that follow are fetched with it, where they are there.
+    """
+    future = things[at]
+    assert isinstance(future, Future)
+    with contextlib.suppress(concurrent.futures.CancelledError):
+        future.exception()  # until it has ended
+    if group := unread_from(things, at):
+        run(future.session, fetch(group))
+    try:
         return future.result()
-    concurrent.futures.wait([future])
-    error = future.exception_or_cancelled()
-    return future.result() if error is None else error
+    except Exception as error:
+        if errors == "return":
+            return future.exception_or_cancelled() if future.cancelled() else error
+        raise
 
 
 def completed(futures: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 from armonik_sdk.aio.core.progress import HasSessionCore, ProgressCore
 from armonik_sdk.aio.results.future import Future
 from armonik_sdk.sync.map_result import MapResult
-from armonik_sdk.sync.portal import completed, run, value_of
+from armonik_sdk.sync.portal import completed, run, value_at
 
 R = TypeVar("R")
 
@@ -24,11 +24,11 @@ def gather(*things: Future[Any] | MapResult[Any], errors: Literal["raise", "retu
         Exception: what the first that failed raised; the others are not cancelled.
     """
     values: list[Any] = []
-    for thing in things:
+    for at, thing in enumerate(things):
         if isinstance(thing, MapResult):
             values.append(thing.results(errors=errors))
         else:
-            values.append(value_of(thing, errors))
+            values.append(value_at(things, at, errors))
     return values
 
 
@@ -69,11 +69,11 @@ class Progress:
             if not isinstance(thing, Future | MapResult):
                 raise TypeError(f"progress: {thing!r} has no values; use a `with` block")
         with self:
-            for thing in self._things:
+            for at, thing in enumerate(self._things):
                 if isinstance(thing, MapResult):
                     yield from thing
                 elif isinstance(thing, Future):
-                    yield value_of(thing, "raise")
+                    yield value_at(self._things, at, "raise")
 
 
 def progress(*things: Future[Any] | MapResult[Any] | HasSessionCore, label: str | None = None) -> Progress:

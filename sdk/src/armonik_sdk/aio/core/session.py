@@ -15,17 +15,17 @@ from armonik_sdk.aio.calls.options import NO_OPTIONS, CallOptions, short_name
 from armonik_sdk.aio.calls.spool import Spool, spooled
 from armonik_sdk.aio.core.batches import Batches, make_task, name_for
 from armonik_sdk.aio.core.beside import OnLoop
-from armonik_sdk.aio.errors import DependencyFailed
-from armonik_sdk.aio.results.causes import add_cause, last_lines
+from armonik_sdk.aio.results.causes import last_lines
 from armonik_sdk.aio.results.future import Future
 from armonik_sdk.aio.results.mapping import MapCore
 from armonik_sdk.aio.results.reference import RefCore
+from armonik_sdk.aio.results.settling import Settling
 from armonik_sdk.aio.results.values import exception_of
 from armonik_sdk.api.kinds import Dependency, SessionState
 from armonik_sdk.api.kinds.options import Environment
 from armonik_sdk.client.errors import NotConnected, Refused
 from armonik_sdk.functions import encode_value
-from armonik_sdk.grid.protocol import Ended, Failure, GridSession, GridTask, LogLine, SessionInfo, TaskInfo
+from armonik_sdk.grid.protocol import Failure, GridSession, GridTask, LogLine, SessionInfo, TaskInfo
 
 if TYPE_CHECKING:
     from armonik_sdk.aio.core.client import ClientCore
@@ -50,7 +50,8 @@ class SessionCore(OnLoop):
         self._repeated = Repeated()
         self._foreign: set[str] = set()
         self._cancels: dict[str, tuple[GridTask, set[int]]] = {}
-        self._open: set[Future[Any]] = set()
+        self._settling = Settling(self)
+        self.follow = self._settling.follow
         self._sent = asyncio.Event()
 
     # Submitting, in any thread --------------------------------------------------------------------------
@@ -207,50 +208,6 @@ class SessionCore(OnLoop):
 
     # Futures ----------------------------------------------------------------------------------------------
 
-    def follow(self, task: GridTask, futures: Sequence[Future[Any]]) -> None:
-        """Settle these futures as the elements of the Task end."""
-        self._open.update(futures)
-        self.spawn(self._follow(task, dict(enumerate(futures))))
-
-    async def _follow(self, task: GridTask, waiting: dict[int, Future[Any]]) -> None:
-        """Settle them; those that have ended are forgotten, and their values with them."""
-        try:
-            async for outcomes in task.outcomes():
-                for ended in outcomes:
-                    self._end(task, ended, waiting.pop(ended.index))
-        except Exception as error:  # noqa: BLE001 - it is the futures'
-            for future in waiting.values():
-                future.fail(error)
-
-    def _end(self, task: GridTask, ended: Ended, future: Future[Any]) -> None:
-        """An element has ended: most have their value with them."""
-        if isinstance(ended.place, bytes):
-            future.needs = ()
-            future.succeed(ended.place)
-            self._open.discard(future)
-        else:
-            self.spawn(self._settle(task, ended, future))
-
-    async def _settle(self, task: GridTask, ended: Ended, future: Future[Any]) -> None:
-        needs, future.needs = future.needs, ()
-        try:
-            if ended.handed_over:
-                ended = await task.handed(ended.index)
-            if ended.failure is not None:
-                error = await self.exception_of(ended.failure, task, ended.index, future.function)
-                if isinstance(error, DependencyFailed):
-                    await add_cause(error, needs)
-                future.fail(error)
-                return
-            place = ended.place
-            if not isinstance(place, bytes) and future.watched:
-                place = (await task.read([ended]))[ended.index]
-            future.succeed(place)
-        except Exception as error:  # noqa: BLE001 - it is the future's
-            future.fail(error)
-        finally:
-            self._open.discard(future)
-
     async def exception_of(
         self, failure: Failure, task: GridTask, index: int, function: str
     ) -> BaseException:
@@ -330,8 +287,7 @@ class SessionCore(OnLoop):
         gone = NotConnected(f"the client was closed; attach to session {self.name} to read its results")
         self._batches.close(gone)
         await self.end_all()
-        for future in list(self._open):
-            future.fail(gone)
+        self._settling.give_up(gone)
 
     async def tasks(self) -> AsyncIterator[list[TaskInfo]]:
         """All Tasks."""

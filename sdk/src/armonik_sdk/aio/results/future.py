@@ -14,7 +14,7 @@ from armonik_sdk.api.names import result_id
 from armonik_sdk.client.errors import NotConnected, WaitTimeout
 from armonik_sdk.functions import NotPicklable, encode_value, needs_under_way, reduce_need
 from armonik_sdk.grid import html
-from armonik_sdk.grid.protocol import ElementInfo, GridTask, LogLine, Place
+from armonik_sdk.grid.protocol import ElementInfo, Ended, GridTask, LogLine, Place
 
 R = TypeVar("R")
 
@@ -39,6 +39,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._grid_task: GridTask | None = None
         self._index = 0
         self._unread: Place | None = None
+        self._unread_bytes = 0
         self._value: Any = None
         self._reading = threading.Lock()
         self.needs: tuple[object, ...] = ()
@@ -183,9 +184,9 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._grid_task, self._index = task, index
         self._placed.set()
 
-    def succeed(self, place: Place) -> None:
-        """Its value is there; bytes are the envelope itself."""
-        self._unread = place
+    def succeed(self, place: Place, size: int = 0) -> None:
+        """Its value is there, of this many bytes; bytes are the envelope itself."""
+        self._unread, self._unread_bytes = place, size
         try:
             self.set_result(None)  # type: ignore[arg-type]  # `result` gives the value
         except concurrent.futures.InvalidStateError:
@@ -212,6 +213,23 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def watched(self) -> bool:
         """Whether somebody is called back, who will ask for the value at once and must not wait."""
         return bool(self._done_callbacks)  # type: ignore[attr-defined]  # of the standard library
+
+    @property
+    def unread(self) -> Ended | None:
+        """Where its value is, if that is there and has to be fetched."""
+        place = self._unread
+        if place is None or isinstance(place, bytes) or not self.done():
+            return None
+        return Ended(self._index, place, size=self._unread_bytes)
+
+    def fetched(self, data: bytes) -> None:
+        """Its envelope, fetched together with others. Whoever reads it just now needs it no more."""
+        if self._reading.acquire(blocking=False):
+            try:
+                if self._unread is not None:
+                    self._unread = data
+            finally:
+                self._reading.release()
 
     async def envelope(self) -> bytes:
         """Its envelope, once it is there. On the loop."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from armonik_sdk.aio.results.future import Future
 from armonik_sdk.aio.results.owner import ClientOfResults, Owner
@@ -12,11 +12,8 @@ from armonik_sdk.aio.results.values import decode
 from armonik_sdk.client.deadline import Deadline
 from armonik_sdk.client.errors import WaitTimeout
 from armonik_sdk.functions import Form, NotPicklable, needs_under_way, reduce_need
-from armonik_sdk.grid.protocol import Ended, GridTask, LogLine, Order, TaskInfo
+from armonik_sdk.grid.protocol import Ended, GridTask, LogLine, Order, TaskInfo, parts
 
-READ_BYTES: Final = 8 * 1024 * 1024
-"""Of values in memory beside those in the caller's hands, but for a single larger one."""
-READ_COUNT: Final = 1000
 Errors = Literal["raise", "return"]
 Raw = bytes | BaseException
 """The envelope of a value, or why there is none."""
@@ -188,7 +185,7 @@ class MapCore:
         waiting = _timed(task.outcomes(order), Deadline(timeout), repr(self))
         late: list[tuple[int, int]] = []
         async for outcomes in waiting:
-            for part in _parts(ended for ended in outcomes if self._wanted(ended, places)):
+            for part in parts(ended for ended in outcomes if self._wanted(ended, places)):
                 data = await task.read([ended for ended in part if ended.place is not None])
                 batch: list[tuple[int, Raw]] = []
                 for ended in part:
@@ -338,17 +335,3 @@ async def _timed(
         except TimeoutError as error:
             raise WaitTimeout(f"{what}: not all of it is there after the time given") from error
         yield batch
-
-
-def _parts(outcomes: Iterable[Ended]) -> Iterable[list[Ended]]:
-    """The same in the same order, in parts of bounded size."""
-    part: list[Ended] = []
-    size = 0
-    for ended in outcomes:
-        if part and (size + ended.size > READ_BYTES or len(part) >= READ_COUNT):
-            yield part
-            part, size = [], 0
-        part.append(ended)
-        size += ended.size
-    if part:
-        yield part
