@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armonik_sdk.functions import EnvelopeDamaged, Header, Kind, VersionMismatch, here, is_envelope, read
-from armonik_sdk.functions.envelope import ALIGNMENT, MAGIC, Callee, pack
+from armonik_sdk.functions.envelope import (
+    ALIGNMENT,
+    MAGIC,
+    MAX_KNOWN,
+    MAX_KNOWN_BYTES,
+    Callee,
+    _known,
+    _short_text,
+    pack,
+)
 
 SECTIONS = st.lists(st.binary(max_size=300), min_size=1, max_size=5)
 
@@ -37,6 +46,15 @@ def test_what_is_written_is_read_again(sections: list[bytes], needs: int) -> Non
     assert envelope.header.versions == here()
 
 
+def test_headers_that_are_known_take_bounded_memory() -> None:
+    for length in range(3 * MAX_KNOWN):
+        assert read(call([bytes(length)])).sections[0].nbytes == length
+        assert read(call([b""], bytecode=f"{length}" * MAX_KNOWN_BYTES)).header.bytecode
+    assert 0 < len(_known) <= MAX_KNOWN
+    assert max(map(len, _known)) <= MAX_KNOWN_BYTES
+    assert _short_text.cache_info().currsize <= MAX_KNOWN
+
+
 def test_sections_are_aligned() -> None:
     data = call([b"a", b"b" * 100, b"c"])
     assert [data.index(part) % ALIGNMENT for part in (b"b" * 100,)] == [0]
@@ -52,6 +70,8 @@ def test_equal_contents_have_equal_digests() -> None:
 @given(SECTIONS, st.data())
 def test_each_altered_byte_is_refused(sections: list[bytes], data: st.DataObject) -> None:
     right = bytearray(call(sections))
+    if data.draw(st.booleans()):
+        read(bytes(right))  # its header is known from then on
     at = data.draw(st.integers(0, len(right) - 1))
     right[at] ^= data.draw(st.integers(1, 255))
     with pytest.raises(EnvelopeDamaged):

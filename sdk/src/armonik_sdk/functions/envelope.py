@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -33,6 +34,13 @@ _PREFIX: Final = b'{"sha256":"'
 _SUM_AT: Final = len(MAGIC) + _LENGTH.size + len(_PREFIX)
 _HEADER_AT: Final = len(MAGIC) + _LENGTH.size
 _NO_SUM: Final = b"0" * 64
+_REST_AT: Final = len(_PREFIX) + len(_NO_SUM)
+"""Where in a header the sum ends: what follows may be of many envelopes."""
+MAX_KNOWN: Final = 128
+"""Headers that are known already."""
+MAX_KNOWN_BYTES: Final = 2 * 1024
+"""Longest one that is kept."""
+_known: "dict[bytes, tuple[Header, tuple[int, ...]]]" = {}
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PYTHON = re.compile(r"\d{1,3}\.\d{1,3}")
@@ -116,7 +124,8 @@ def pack(header: Header, sections: tuple[Bytes, ...]) -> Packed:
         ValueError: header or number of sections beyond the bound.
     """
     views = [memoryview(section).cast("B") for section in sections]
-    text = _encode(_as_json(header, [view.nbytes for view in views])).encode()
+    lengths = tuple(view.nbytes for view in views)
+    text = _short_text(header, lengths) if _is_short(header, lengths) else _text(header, lengths)
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"the header of an envelope has {len(text)} bytes, more than {MAX_HEADER_BYTES}")
     if len(views) > MAX_SECTIONS:
@@ -157,12 +166,10 @@ def read(source: Bytes | Path) -> Envelope:
     view = _view(source)
     length = _header_length(view)
     text = bytes(view[_HEADER_AT : _HEADER_AT + length])
-    try:
-        said = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EnvelopeDamaged(f"the header of the envelope is not JSON: {error}") from None
+    known = _known.get(text[_REST_AT:])
+    said = None if known else _loaded(text)
     digest = _checked_sum(view, text)
-    header, lengths = _header(said)
+    header, lengths = known or _parsed(said, text)
     return Envelope(header, tuple(_sections(view, _HEADER_AT + length, lengths)), digest)
 
 
@@ -192,9 +199,26 @@ def _header_length(view: memoryview) -> int:
     return length
 
 
+def _loaded(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EnvelopeDamaged(f"the header of the envelope is not JSON: {error}") from None
+
+
+def _parsed(said: Any, text: bytes) -> tuple[Header, tuple[int, ...]]:
+    """Header and lengths of the sections; many calls, and many values, have all but the sum in common."""
+    found = _header(said)
+    if len(text) <= MAX_KNOWN_BYTES:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[text[_REST_AT:]] = found
+    return found
+
+
 def _checked_sum(view: memoryview, text: bytes) -> str:
     """The sum in the header, if it is the one of the bytes."""
-    said = text[len(_PREFIX) : len(_PREFIX) + len(_NO_SUM)]
+    said = text[len(_PREFIX) : _REST_AT]
     if not text.startswith(_PREFIX) or not _SHA256.fullmatch(said.decode("latin-1")):
         raise EnvelopeDamaged("the header of the envelope does not begin with its sha256")
     counted = hashlib.sha256(view[:_SUM_AT])
@@ -206,7 +230,7 @@ def _checked_sum(view: memoryview, text: bytes) -> str:
     return digest
 
 
-def _sections(view: memoryview, at: int, lengths: list[int]) -> Iterator[memoryview]:
+def _sections(view: memoryview, at: int, lengths: tuple[int, ...]) -> Iterator[memoryview]:
     for length in lengths:
         at += -at % ALIGNMENT
         if at + length > len(view):
@@ -220,7 +244,20 @@ def _sections(view: memoryview, at: int, lengths: list[int]) -> Iterator[memoryv
 # The header as JSON -------------------------------------------------------------------------------------
 
 
-def _as_json(header: Header, lengths: list[int]) -> dict[str, Any]:
+def _is_short(header: Header, lengths: tuple[int, ...]) -> bool:
+    """Whether its text is kept: short, and of something that can be compared."""
+    texts = len(header.name) + len(header.bytecode or "")
+    return header.error is None and len(lengths) <= 4 and texts <= MAX_KNOWN_BYTES // 4
+
+
+def _text(header: Header, lengths: tuple[int, ...]) -> bytes:
+    return _encode(_as_json(header, lengths)).encode()
+
+
+_short_text = lru_cache(MAX_KNOWN)(_text)
+
+
+def _as_json(header: Header, lengths: tuple[int, ...]) -> dict[str, Any]:
     """The header as JSON; what is not there is left out."""
     found: dict[str, Any] = {
         "sha256": _NO_SUM.decode(),
@@ -242,7 +279,7 @@ def _as_json(header: Header, lengths: list[int]) -> dict[str, Any]:
     return found
 
 
-def _header(said: Any) -> tuple[Header, list[int]]:
+def _header(said: Any) -> tuple[Header, tuple[int, ...]]:
     """The header, and the lengths of the sections."""
     if not isinstance(said, dict):
         raise EnvelopeDamaged("the header of the envelope is no object")
@@ -270,7 +307,7 @@ def _header(said: Any) -> tuple[Header, list[int]]:
         initializer=fields.section("initializer") if "initializer" in said else None,
         error=fields.error() if kind is Kind.ERROR else None,
     )
-    return header, lengths
+    return header, tuple(lengths)
 
 
 class _Fields:
