@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_sdk.api.bounds import MAX_LINE_BYTES
+from armonik_sdk.api.bounds import MAX_LINE_BYTES, MAX_RIDING_BYTES
 from armonik_sdk.api.kinds import Dependency, Item, Task, TaskOptions
 from armonik_sdk.client.errors import Refused
-from armonik_sdk.client.manifest import PIECE_BYTES, Draft, Element, Plan, plan
+from armonik_sdk.client.manifest import INLINE_ITEMS, PIECE_BYTES, Draft, Element, Plan, plan
 
 
 def drafted(**fields) -> Plan:
@@ -20,14 +20,20 @@ def drafted(**fields) -> Plan:
 
 
 def payload_of(planned: Plan, index: int) -> bytes:
-    payload = planned.task.spec.item(index).payload
+    uploads = dict(planned.uploads) | {key: b"".join(pieces()) for key, pieces in planned.streams}
+    spec = planned.task.spec
+    if spec.items_ref is not None:
+        lines = uploads[spec.items_ref.object].splitlines()
+        payload = Item.model_validate_json(lines[index]).payload
+    else:
+        payload = spec.item(index).payload
     assert payload is not None
     content = payload.content()
     if content is not None:
         return content
     assert payload.object is not None
     start = payload.object.offset or 0
-    return dict(planned.uploads)[payload.object.key][start : start + (payload.object.length or 0)]
+    return uploads[payload.object.key][start : start + (payload.object.length or 0)]
 
 
 def test_a_plain_task_says_nothing_that_was_not_said() -> None:
@@ -65,16 +71,29 @@ def test_bytes_that_are_no_text_come_back_as_they_were() -> None:
 
 
 def test_items_that_do_not_fit_together_are_packed_into_one_object() -> None:
-    items = [bytes([index]) * 20_000 for index in range(30)]
+    items = [bytes([index]) * 20_000 for index in range(12)]
     planned = drafted(items=items)
     assert [key for key, _ in planned.uploads] == ["ns/s-uid/client/abc-payloads"]
-    assert [payload_of(planned, index) for index in range(30)] == items
+    assert [payload_of(planned, index) for index in range(12)] == items
     assert len(json.dumps(planned.task.to_object()["spec"])) < 128 * 1024
 
 
 def test_equal_payloads_are_stored_once() -> None:
     planned = drafted(items=[b"x" * 40_000] * 5)
     assert len(planned.uploads[0][1]) == 40_000
+
+
+def test_more_items_than_the_apiserver_handles_well_are_listed_and_small_payloads_with_them() -> None:
+    inline = drafted(items=[str(index) for index in range(INLINE_ITEMS)])
+    assert (inline.task.spec.items_ref, inline.streams, inline.uploads) == (None, (), ())
+    small, riding = b"s" * MAX_RIDING_BYTES, INLINE_ITEMS + 1
+    listed = drafted(items=[small] * riding)
+    assert listed.task.spec.items_ref is not None
+    assert [key for key, _ in listed.streams] == [listed.task.spec.items_ref.object]
+    assert payload_of(listed, riding - 1) == small
+    larger = drafted(items=[*[small] * riding, small + b"+"])
+    assert [key for key, _ in larger.streams] == ["ns/s-uid/client/abc-payloads", "ns/s-uid/client/abc-items"]
+    assert [payload_of(larger, at) for at in (0, riding)] == [small, small + b"+"]
 
 
 def test_more_than_1000_items_are_listed_in_an_object() -> None:

@@ -14,6 +14,7 @@ from armonik_sdk.api.bounds import (
     MAX_ITEM_TEXT,
     MAX_ITEMS,
     MAX_LINE_BYTES,
+    MAX_RIDING_BYTES,
     MAX_SPEC_BYTES,
 )
 from armonik_sdk.api.errors import FieldProblem, InvalidManifest
@@ -38,6 +39,8 @@ REMEMBERED: Final = 10_000
 """Payloads of a long list of items that are remembered, so that equal ones are stored once."""
 PIECE_BYTES: Final = 64 * 1024
 """Bytes of a long list that are made at a time; then others get a turn."""
+INLINE_ITEMS: Final = 16
+"""Items that are in the manifest; more cost the apiserver more than an object costs the store (ADR 0033)."""
 _ROOM: Final = 1024
 """Bytes of a spec kept free for what the apiserver adds."""
 
@@ -138,7 +141,7 @@ def plan(draft: Draft) -> Plan:
     """Decide where payloads and items are stored, and write the manifest.
 
     Payloads up to 32 KiB are in the manifest as long as it stays below 128 KiB; otherwise they are packed
-    into one object. More than 1,000 items, or more than fit, are listed in an object (`itemsRef`).
+    into one object. More than 16 items, or more than fit, are listed in an object (`itemsRef`).
 
     Raises:
         Refused: the manifest breaks a rule; the message names the field.
@@ -146,7 +149,7 @@ def plan(draft: Draft) -> Plan:
     if draft.items is not None and not draft.items:
         raise Refused("items: a task needs at least one element")
     try:
-        if draft.items is None or len(draft.items) <= MAX_ITEMS:
+        if draft.items is None or len(draft.items) <= INLINE_ITEMS:
             for inline_bytes in (MAX_INLINE_BYTES, 0):
                 found = _inline_items(draft, inline_bytes)
                 if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
@@ -179,33 +182,36 @@ def _listed_items(draft: Draft) -> Plan:
     pack = Pack(key("payload"))
     fields = _common(draft, pack, MAX_INLINE_BYTES)
     items = draft.items or ()
+    # What rides in the queue message is in the lines: nobody has to fetch it.
+    riding = MAX_RIDING_BYTES if len(items) <= MAX_ITEMS else 0
 
     def payloads() -> Iterator[bytes]:
         stream = Stream(key("payloads"))
         for item in items:
             stream.fresh = b""
-            _item(item, stream, 0)
+            _item(item, stream, riding)
             yield stream.fresh
 
     def lines() -> Iterator[bytes]:
         stream = Stream(key("payloads"))
         for number, item in enumerate(items):
-            line = json.dumps(_item(item, stream, 0).to_object(), separators=(",", ":")).encode()
+            line = json.dumps(_item(item, stream, riding).to_object(), separators=(",", ":")).encode()
             if len(line) > MAX_LINE_BYTES:
                 message = f"items[{number}]: it takes {len(line)} bytes as a line, more than {MAX_LINE_BYTES}"
                 raise Refused(f"{message}; give it fewer dependencies and options")
             yield line + b"\n"
 
     streams = [(key("items"), lambda: _pieces(lines()))]
-    if any(_packs(item) for item in items):
+    if any(_packs(item, riding) for item in items):
         streams.insert(0, (key("payloads"), lambda: _pieces(payloads())))
     fields["items_ref"] = ItemsRef(object=key("items"), count=len(items))
     return Plan(_task(draft, fields), tuple(pack.uploads), tuple(streams))
 
 
-def _packs(item: Data | Element) -> bool:
+def _packs(item: Data | Element, inline_bytes: int) -> bool:
     payload = item.payload if isinstance(item, Element) else item
-    return isinstance(payload, bytes | str) and len(payload) > 0
+    raw = payload.encode() if isinstance(payload, str) else payload
+    return isinstance(raw, bytes) and len(raw) > inline_bytes
 
 
 def _pieces(parts: Iterator[bytes]) -> Iterator[bytes]:
