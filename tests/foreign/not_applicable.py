@@ -20,7 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip those that are listed; an entry that names no test of a suite that runs is an error."""
     reasons = listed()
     for item in items:
-        name = item.nodeid.rpartition("/")[2]
+        # Of a file outside of pytest's root folder the id may lack the name.
+        name = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
         for listed_name, reason in reasons.items():
             if name == listed_name or name.startswith(f"{listed_name}["):
                 item.add_marker(pytest.mark.skip(reason=reason))
