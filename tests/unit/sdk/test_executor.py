@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,21 @@ def test_shutdown_can_cancel_what_has_not_begun(monkeypatch: pytest.MonkeyPatch)
     cancelled = [future for future in futures if future.cancelled()]
     assert cancelled
     assert all(future.done() and future.exception() is None for future in futures if future not in cancelled)
+
+
+def test_shutdown_cancels_what_is_not_sent_yet_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARMONIK_GRID", "local")
+    executor = ak.Executor()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(60.0)  # the thread that sends has no turn until this one waits
+    try:
+        futures = [executor.submit(time.sleep, 0.2) for _ in range(50)]
+        executor.shutdown(cancel_futures=True)
+    finally:
+        sys.setswitchinterval(usual)
+    ended = [future for future in futures if not future.cancelled()]
+    assert 0 < len(ended) < len(futures)
+    assert all(future.exception() is None for future in ended)
 
 
 @pytest.mark.parametrize("workers", [0, -1])

@@ -92,8 +92,8 @@ class Executor(SessionExecutor):
     def _cancel(self, futures: set[Future[Any]]) -> None:
         if self._client is None:
             super()._cancel(futures)
-        else:
-            self._client._core.run(self._session.close())
+            return
+        self._client._core.run(self._session.cancel_waiting())
 
     def _finish(self, client: "Client") -> None:
         super().shutdown(wait=True)

@@ -90,6 +90,11 @@ class Batches:
         """Take no more, and give up what waits."""
         with self._lock:
             self._closed = error
+        self.drop(error)
+
+    def drop(self, error: BaseException) -> None:
+        """Give up what waits; what is being sent is sent."""
+        with self._lock:
             left = [future for calls in self._waiting.values() for _, future in calls]
             self._waiting.clear()
             self._bytes = 0

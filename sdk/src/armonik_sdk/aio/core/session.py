@@ -1,6 +1,7 @@
 """A session on its event loop: it sends calls, follows Tasks and settles futures."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import sys
@@ -276,6 +277,12 @@ class SessionCore(OnLoop):
         self._batches.close(Refused(f"session {self.name} is closed"))
         with contextlib.suppress(Refused):  # it was closed or cancelled by somebody else
             await self.grid.set_state(SessionState.CLOSED)
+
+    async def cancel_waiting(self) -> None:
+        """Take no more, and cancel what has not begun: what is not sent yet, and what waits on the grid."""
+        self._batches.drop(concurrent.futures.CancelledError(f"session {self.name} is closed"))
+        await self.sent()  # what is being sent just now
+        await self.close()
 
     async def cancel(self) -> None:
         """Cancel all that has not ended; it cannot be resumed."""
