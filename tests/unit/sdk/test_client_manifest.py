@@ -86,6 +86,10 @@ def test_equal_payloads_are_stored_once() -> None:
 def test_more_items_than_the_apiserver_handles_well_are_listed_and_small_payloads_with_them() -> None:
     inline = drafted(items=[str(index) for index in range(INLINE_ITEMS)])
     assert (inline.task.spec.items_ref, inline.streams, inline.uploads) == (None, (), ())
+    named = drafted(items=[Element(depends_on=[Dependency(task="before")])] * (INLINE_ITEMS + 1))
+    assert named.task.spec.items_ref is None
+    by_id = drafted(items=[Element(depends_on=[Dependency(result="r")])] * (INLINE_ITEMS + 1))
+    assert by_id.task.spec.items_ref is not None
     small, riding = b"s" * MAX_RIDING_BYTES, INLINE_ITEMS + 1
     listed = drafted(items=[small] * riding)
     assert listed.task.spec.items_ref is not None

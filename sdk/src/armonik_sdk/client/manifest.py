@@ -141,7 +141,8 @@ def plan(draft: Draft) -> Plan:
     """Decide where payloads and items are stored, and write the manifest.
 
     Payloads up to 32 KiB are in the manifest as long as it stays below 128 KiB; otherwise they are packed
-    into one object. More than 16 items, or more than fit, are listed in an object (`itemsRef`).
+    into one object. More than 16 items, or more than fit, are listed in an object (`itemsRef`); up to 1,000
+    that depend on Tasks by name are not.
 
     Raises:
         Refused: the manifest breaks a rule; the message names the field.
@@ -149,7 +150,7 @@ def plan(draft: Draft) -> Plan:
     if draft.items is not None and not draft.items:
         raise Refused("items: a task needs at least one element")
     try:
-        if draft.items is None or len(draft.items) <= INLINE_ITEMS:
+        if draft.items is None or len(draft.items) <= INLINE_ITEMS or _are_to_be_seen(draft.items):
             for inline_bytes in (MAX_INLINE_BYTES, 0):
                 found = _inline_items(draft, inline_bytes)
                 if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
@@ -161,6 +162,13 @@ def plan(draft: Draft) -> Plan:
     except (ValidationError, InvalidManifest) as error:
         raise refused("Task", error) from error
     raise Refused(f"the spec of task {draft.name} is above {MAX_SPEC_BYTES} bytes: name fewer dependencies")
+
+
+def _are_to_be_seen(items: Sequence[Data | Element]) -> bool:
+    """Whether they depend on Tasks by name, which explanations of why a Task waits find in the manifest."""
+    return len(items) <= MAX_ITEMS and any(
+        needed.task for item in items if isinstance(item, Element) for needed in item.depends_on
+    )
 
 
 def _inline_items(draft: Draft, inline_bytes: int) -> Plan:
