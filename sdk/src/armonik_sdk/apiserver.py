@@ -35,12 +35,15 @@ Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 
 REQUEST_TIMEOUT: Final = 10.0
-"""Seconds for one request about one object."""
-LIST_TIMEOUT: Final = 30.0
-"""Seconds for one page of a list."""
+"""Seconds for one request about one object, and for which a page of a list may bring no byte."""
+CALL_TIMEOUT: Final = 30.0
+"""Seconds for all attempts of one call and the pauses between them; a page of a list may take as long."""
+CONNECT_TIMEOUT: Final = 5.0
 PROBE_TIMEOUT: Final = 5.0
 ATTEMPTS: Final = 5
 """Requests until NoAnswer is raised; with back-off about 4 seconds beside the requests' own time."""
+RETRY_AFTER_MOST: Final = 10.0
+"""Seconds that a call waits at most because the apiserver's `Retry-After` says so."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
@@ -153,19 +156,25 @@ class Transport:
         """One request, again with back-off while the answer is none or passing.
 
         Raises:
-            NoAnswer: the attempts are used up, or the circuit says that there is no answer now.
+            NoAnswer: the attempts or the call's time are used up, or the circuit says that there is no answer
+                now.
         """
-        timeout = LIST_TIMEOUT if request.query and "limit" in request.query else REQUEST_TIMEOUT
-        last, unclear = "", False
+        end = asyncio.get_running_loop().time() + CALL_TIMEOUT
+        last, unclear, asked = "", False, ""
         for attempt in range(ATTEMPTS):
+            wait = pause(attempt, asked) if attempt else 0.0
+            left = end - asyncio.get_running_loop().time() - wait
+            if left < CALL_TIMEOUT / 10:  # a failure in so little time would say nothing of the apiserver
+                raise NoAnswer(f"{request}: no usable answer in {CALL_TIMEOUT:.0f} s; the last: {last}")
             if attempt:
-                await asyncio.sleep(min(2.0, 0.2 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                await asyncio.sleep(wait)
             if self._guarded and not self._circuit.up:
                 raise NoAnswer(f"{request}: {last or self._circuit.error}")
-            begun = self._circuit.now()
+            begun, asked = self._circuit.now(), ""
             try:
-                response = await self.send(request, timeout)
+                response = await self.send(request, _attempt(request, left))
                 status, raw = response.status, await response.read()
+                asked = response.headers.get("Retry-After", "")
             except client.ApiException as refusal:
                 status, raw = refusal.status or 0, refusal.body or b""
             except (TimeoutError, aiohttp.ClientError) as error:
@@ -205,6 +214,33 @@ class Transport:
         return await self._api.call_api(
             method, url, header_params=headers, body=request.body, _request_timeout=timeout
         )
+
+
+def pause(attempt: int, asked: str) -> float:
+    """Seconds before an attempt (1 is the second one), with jitter: who is refused together comes apart.
+
+    Args:
+        attempt: its number.
+        asked: `Retry-After` of the answer before, as the apiserver writes it: seconds. Anything else says
+            nothing.
+    """
+    jitter = random.random()  # noqa: S311 - no secret
+    try:
+        seconds = min(int(asked), RETRY_AFTER_MOST)
+    except ValueError:
+        seconds = 0.0
+    usual: float = min(2.0, 0.2 * 2**attempt) * (1.0 + jitter) / 2
+    return max(usual, seconds * (1.0 + jitter / 4)) if seconds > 0 else usual
+
+
+def _attempt(request: Request, left: float) -> aiohttp.ClientTimeout:
+    """Bounds of one attempt in what is left of its call. A list may take long as long as it advances."""
+    listing = bool(request.query and "limit" in request.query)
+    return aiohttp.ClientTimeout(
+        total=left if listing else min(REQUEST_TIMEOUT, left),
+        sock_connect=CONNECT_TIMEOUT,
+        sock_read=REQUEST_TIMEOUT,
+    )
 
 
 def parse_body(raw: bytes | str) -> Object:

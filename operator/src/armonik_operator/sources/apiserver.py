@@ -16,7 +16,7 @@ from armonik_sdk.api.const import (
     SESSION_PLURAL,
     TASK_PLURAL,
 )
-from armonik_sdk.apiserver import LIST_TIMEOUT
+from armonik_sdk.apiserver import CALL_TIMEOUT
 
 LISTED_IDLE_SECONDS: Final = 0.1
 """After which kopf ends the asyncio task of an object that was listed. It holds object and queue: with
@@ -87,7 +87,7 @@ def tune(settings: kopf.OperatorSettings, *, everywhere: bool = True) -> None:
     settings.posting.enabled = False
     settings.posting.level = logging.ERROR
     settings.networking.connect_timeout = 5.0
-    settings.networking.request_timeout = LIST_TIMEOUT
+    settings.networking.request_timeout = CALL_TIMEOUT
     settings.watching.chunk_size = PAGE  # else the first list of a kind is one answer
     settings.queueing.idle_timeout = LISTED_IDLE_SECONDS
     settings.persistence.diffbase_storage = NoDiffBase()
