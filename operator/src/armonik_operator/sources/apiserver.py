@@ -24,6 +24,15 @@ kopf's default, 5 s, most of what is listed at a start."""
 CHANGED_IDLE_SECONDS: Final = 1.0
 """The same of an object that was created or changed. The events of a short Task come within this time, and a
 task of kopf for each of them costs 0.1 CPU-ms more."""
+WATCH_SECONDS: Final = 30
+"""Seconds after which the apiserver ends a watch. If there is a newer version it sends a bookmark before, so the
+next watch continues there and nothing is listed again. One that does not end is silent, and kopf begins anew:
+bookmarks cannot tell, for a watch that is quiet gets none."""
+WATCH_MARGIN: Final = 5.0
+"""Seconds after that during which its end may come."""
+BACKOFFS: Final = (1.0, 1.0, 2.0, 3.0, *(5.0,) * 10)
+"""Seconds between the attempts of kopf at one request, together as many as by default. Its last ones are up to
+21 s apart there, and a watch came back that late after an outage."""
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -88,6 +97,9 @@ def tune(settings: kopf.OperatorSettings, *, everywhere: bool = True) -> None:
     settings.posting.level = logging.ERROR
     settings.networking.connect_timeout = 5.0
     settings.networking.request_timeout = CALL_TIMEOUT
+    settings.networking.error_backoffs = BACKOFFS
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.inactivity_timeout = WATCH_SECONDS + WATCH_MARGIN
     settings.watching.chunk_size = PAGE  # else the first list of a kind is one answer
     settings.queueing.idle_timeout = LISTED_IDLE_SECONDS
     settings.persistence.diffbase_storage = NoDiffBase()
