@@ -25,14 +25,14 @@ CHANGED_IDLE_SECONDS: Final = 1.0
 """The same of an object that was created or changed. The events of a short Task come within this time, and a
 task of kopf for each of them costs 0.1 CPU-ms more."""
 WATCH_SECONDS: Final = 30
-"""Seconds after which the apiserver ends a watch. If there is a newer version it sends a bookmark before, so the
-next watch continues there and nothing is listed again. One that does not end is silent, and kopf begins anew:
-bookmarks cannot tell, for a watch that is quiet gets none."""
+"""Seconds after which the apiserver ends a watch. If there is a newer version it sends a bookmark before, so
+the next watch continues there and nothing is listed again. One that does not end is silent, and kopf begins
+anew. Bookmarks alone cannot tell: a watch that is quiet gets none."""
 WATCH_MARGIN: Final = 5.0
 """Seconds after that during which its end may come."""
 BACKOFFS: Final = (1.0, 1.0, 2.0, 3.0, *(5.0,) * 10)
-"""Seconds between the attempts of kopf at one request, together as many as by default. Its last ones are up to
-21 s apart there, and a watch came back that late after an outage."""
+"""Seconds between the attempts of kopf at one request, together as many as by default. By default the last
+ones are up to 21 s apart, and a watch came back that late after an outage."""
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

@@ -11,6 +11,7 @@ from kubernetes.aio import client, config
 
 from armonik_sdk.apiserver import (
     CONFIG_MAPS,
+    CONNECT_TIMEOUT,
     MERGE_PATCH,
     PARTITIONS,
     PODS,
@@ -40,11 +41,13 @@ __all__ = ["CONFIG_MAPS", "PARTITIONS", "SECRETS", "SESSIONS", "TASKS", "Kind", 
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS: Final = 60
+WATCH_SECONDS: Final = 30
 """Seconds that one watch lasts; the next one continues where it ended."""
-_FOLLOWED: Final = aiohttp.ClientTimeout(sock_connect=10)
+WATCH_MARGIN: Final = 5.0
+"""Seconds after that during which its end may come. One that does not end is silent, and begun anew."""
+_FOLLOWED: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)
 """Of a log that is followed: it lasts as long as its reader wants."""
-_READ: Final = aiohttp.ClientTimeout(sock_connect=10, sock_read=60)
+_READ: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=60)
 """Of a log that is read to its end."""
 MAX_LOG_LINE: Final = 64 * 1024
 PAGE: Final = 500
@@ -278,7 +281,7 @@ class Kube:
     async def watch(
         self, kind: Kind, namespace: str, version: str, *, labels: str = "", fields: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Events after a version of the collection, for a minute; a `BOOKMARK` brings a version alone.
+        """Events after a version of the collection, for half a minute; a `BOOKMARK` brings a version alone.
 
         Raises:
             Expired: the version is too old; list again.
@@ -293,7 +296,8 @@ class Kube:
             **_selected(labels, fields),
         }
         request = Request("GET", kind.path(namespace), query=query)
-        stream = await self._open(request, WATCH_SECONDS + 15)
+        bounds = aiohttp.ClientTimeout(total=WATCH_SECONDS + WATCH_MARGIN, sock_connect=CONNECT_TIMEOUT)
+        stream = await self._open(request, bounds)
         try:
             rest = b""
             async for chunk in stream.content.iter_any():

@@ -1,0 +1,64 @@
+"""Watches of the client that fall silent: they end, and what was missed is read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio import client
+
+from armonik_sdk.apiserver import TASKS
+from armonik_sdk.client.transport import kube as module
+from armonik_sdk.client.transport.kube import Kube
+
+DEADLINE = 10.0
+
+
+class SilentWatches:
+    """An apiserver with one Task, which is done once somebody watches it in vain."""
+
+    def __init__(self, *, begins: bool) -> None:
+        self._begins = begins
+        self._read = asyncio.Semaphore(0)
+        self.task: dict[str, Any] = {"metadata": {"name": "t", "uid": "u", "resourceVersion": "1"}}
+
+    async def one(self, _: web.Request) -> web.Response:
+        answer = web.json_response(self.task)
+        self._read.release()
+        return answer
+
+    async def all(self, request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+        answer = web.StreamResponse()
+        if self._begins:
+            await answer.prepare(request)
+        for _ in range(2):  # before it watches, and again once it does
+            await self._read.acquire()
+        self.task = {**self.task, "done": True}
+        await asyncio.sleep(2 * DEADLINE)
+        return answer
+
+
+@pytest.fixture(params=[True, False], ids=["after its head", "at once"])
+async def kube(request: pytest.FixtureRequest) -> AsyncIterator[Kube]:
+    stub, app = SilentWatches(begins=request.param), web.Application()
+    app.add_routes([web.get(TASKS.path("ns"), stub.all), web.get(TASKS.one("ns", "t"), stub.one)])
+    server = TestServer(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await server.start_server()
+    kube = Kube(client.Configuration(host=str(server.make_url("")).rstrip("/")), "ns", in_cluster=False)
+    yield kube
+    await kube.close()
+    await server.close()
+
+
+async def test_a_wait_ends_although_its_watch_has_fallen_silent(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(module, "WATCH_MARGIN", 0.1)
+    async with asyncio.timeout(DEADLINE):
+        found = await kube.until(TASKS, "ns", "t", "u", lambda task: "done" in task)
+    assert found["done"]
