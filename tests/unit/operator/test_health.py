@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armonik_operator.app.health import STUCK_SECONDS, Health, Progress, TenantHealth
-from armonik_operator.clients.availability import Availability, StoreDoor, busy, probe_until_up
+from armonik_operator.clients.availability import (
+    KNOWN_SECONDS,
+    Availability,
+    StoreDoor,
+    busy,
+    probe_until_up,
+)
 from armonik_operator.errors import StoreBusy
+from armonik_sdk.apiserver import PROBE_TIMEOUT
 from armonik_sdk.circuit import Circuit
 from armonik_sdk.dataplane.errors import StoreUnavailable
 from armonik_sdk.event_loop_lag import (
@@ -23,6 +30,7 @@ from armonik_sdk.event_loop_lag import (
     next_interval,
     waited_for_cpu,
 )
+from simulation.loop import VirtualLoop
 
 
 def leader() -> Health:
@@ -230,3 +238,34 @@ async def test_a_dependency_that_is_down_is_tried_until_it_answers(monkeypatch: 
         await up.wait()
     watching.cancel()
     assert circuit.up
+
+
+@pytest.mark.parametrize("seconds", [PROBE_TIMEOUT, 0.0], ids=["silent", "refuses"])
+def test_an_outage_is_known_in_time_though_nobody_calls(seconds: float) -> None:
+    async def outage() -> None:
+        looked, changed, away = asyncio.Event(), asyncio.Event(), False
+        circuit = Circuit("store", changed.set, asyncio.get_running_loop().time)
+
+        async def probe() -> None:
+            looked.set()
+            if not away:
+                circuit.answered()
+                return
+            begun = circuit.now()
+            await asyncio.sleep(seconds)
+            circuit.failed(begun, "silent")
+            raise StoreUnavailable("silent")
+
+        looking = asyncio.create_task(probe_until_up(circuit, probe))
+        for begins in (True, False):
+            looked.clear()
+            await looked.wait()
+            away = begins  # in the moment after a look
+            changed.clear()
+            async with asyncio.timeout(KNOWN_SECONDS):
+                await changed.wait()
+            assert circuit.up is not away
+        looking.cancel()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(outage())

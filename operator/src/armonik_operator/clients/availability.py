@@ -8,7 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from armonik_operator.errors import KubeError, KubeUnavailable, StoreBusy
-from armonik_sdk.circuit import Circuit
+from armonik_sdk.apiserver import PROBE_TIMEOUT
+from armonik_sdk.circuit import FAILURES, Circuit
 from armonik_sdk.dataplane.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,12 @@ BUSY_SECONDS = 0.5
 """After which a handler that found no room is called again."""
 LOOK_DOWN = 2.0
 """Seconds between two looks at a dependency that is down."""
-LOOK_UP = 10.0
+LOOK_UP = 5.0
 """Seconds between two looks at one that is up, so that an outage is noticed also when nobody calls it."""
+LOOK_AGAIN = 0.5
+"""Seconds before the next look at one that has just not answered, and does not count as down yet."""
+KNOWN_SECONDS = LOOK_UP + FAILURES * (PROBE_TIMEOUT + LOOK_AGAIN)
+"""Seconds after which the apiserver or the store that falls silent counts as down, at the latest."""
 
 
 @dataclass
@@ -93,7 +98,9 @@ async def probe_until_up(circuit: Circuit, probe: Callable[[], Awaitable[object]
             await probe()
         except (StoreUnavailable, KubeUnavailable, KubeError) as error:
             log.debug("%s: %s", circuit.name, error)
-        await asyncio.sleep(LOOK_UP if circuit.up else LOOK_DOWN)
+            await asyncio.sleep(LOOK_AGAIN if circuit.up else LOOK_DOWN)
+        else:
+            await asyncio.sleep(LOOK_UP)
 
 
 def busy(error: BaseException) -> bool:
