@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # what several suites share
 from agent_bench import bench, folder, pod, pods
 from api_requests import api
 from apiserver import apiserver, kube, namespace
-from operator_process import agent, demo, operator, store_proxy
+from operator_process import agent, demo, operator, operator_environ, store_proxy
 from operator_rights import nats_rights, operator_rights, own_rules, served_rights
 from servers import credentials, nats_client, nats_server
 from stores import s3_endpoint, store_kind, stores
@@ -52,6 +52,7 @@ __all__ = [
     "nats_rights",
     "nats_server",
     "operator",
+    "operator_environ",
     "operator_rights",
     "own_rules",
     "pod",

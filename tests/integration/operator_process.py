@@ -54,6 +54,8 @@ class Process:
     def __init__(self, environ: dict[str, str], log: Path) -> None:
         self._environ = os.environ | environ
         self.log = log
+        self.address = f"http://127.0.0.1:{environ['ARMONIK_HEALTH_PORT']}"
+        """Of its probes and metrics."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -77,6 +79,11 @@ class Process:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    async def ended(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        assert self._process is not None
+        return await asyncio.to_thread(self._process.wait, DEADLINE)
+
     async def stop(self) -> int:
         """Not in the way of the test's loop, which carries the operator's last words to the store."""
         assert self._process is not None
@@ -94,6 +101,12 @@ async def store_proxy(s3_endpoint: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
+async def operator_environ() -> dict[str, str]:
+    """Variables of the operator that a module's tests set differently."""
+    return {}
+
+
+@pytest.fixture
 async def operator(
     request: pytest.FixtureRequest,
     apiserver: Any,
@@ -103,6 +116,7 @@ async def operator(
     credentials: Credentials,
     nats_client: Client,
     store_proxy: Proxy,
+    operator_environ: dict[str, str],
     tmp_path: Path,
 ) -> AsyncIterator[Process]:
     values = {"access-key": credentials.s3_access_key, "secret-key": credentials.s3_secret_key}
@@ -126,7 +140,7 @@ async def operator(
         "ARMONIK_MANAGE_CRDS": "false",
         "ARMONIK_HEALTH_PORT": str(free_port()),
     }
-    environ |= getattr(request, "param", {})
+    environ |= operator_environ | getattr(request, "param", {})
     process = Process(environ, tmp_path / "operator.log")
     process.start()
     yield process
