@@ -54,6 +54,7 @@ async def test_sigterm_gives_back_what_has_not_begun_and_lets_end_what_runs(
     waiting = await bench.submit("hello")
     agent_process.terminate()
     await agent_process.says("/readyz", 503)
+    assert (await agent_process.get("/readyz"))[1] == "the pod drains\n"
     assert (await agent_process.get("/livez"))[0] == 200
     assert await bench.taken_by_rival() == waiting
     record = (await bench.head(waiting)).record
@@ -97,7 +98,7 @@ async def test_without_nats_a_process_is_alive_but_not_ready_and_ends_on_a_signa
     await way.cut()
     agent_process.start()
     await agent_process.says("/livez", 200)
-    assert (await agent_process.get("/readyz"))[0] == 503
+    assert await agent_process.get("/readyz") == (503, "nats is down: not connected yet\n")
     agent_process.terminate()
     assert await agent_process.code() == 0, agent_process.log.read_text()[-4000:]
 
@@ -112,6 +113,25 @@ async def test_a_process_whose_credentials_are_of_another_kind_ends_for_its_succ
     agent_process.mount(changed)
     assert await agent_process.code() == 0, agent_process.log.read_text()[-4000:]
     assert "the credentials are of another server or another kind" in agent_process.log.read_text()
+
+
+@pytest.mark.parametrize("away", ["silent", "cut"])
+async def test_a_process_without_nats_is_not_ready_until_it_is_back(
+    bench: Bench, agent_process: AgentProcess, way: Proxy, away: str
+) -> None:
+    agent_process.start()
+    await agent_process.says("/readyz", 200)
+    if away == "cut":
+        await way.cut()
+    else:
+        way.mute()
+    await agent_process.says("/readyz", 503)
+    assert (await agent_process.get("/readyz"))[1] == "nats is down: the connection is lost\n"
+    assert (await agent_process.get("/livez"))[0] == 200
+    await way.cut()
+    await way.mend()
+    await agent_process.says("/readyz", 200)
+    await bench.ended(await bench.submit("hello"))
 
 
 async def test_an_idle_process_that_has_lost_nats_is_not_ready_and_ends_on_a_signal(

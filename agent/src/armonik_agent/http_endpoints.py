@@ -48,15 +48,21 @@ class Metrics:
         counter.inc()
 
 
-async def serve_http(metrics: Metrics, ready: Callable[[], bool], port: int) -> web.AppRunner:
-    """Listen on all addresses; the caller cleans the runner up."""
+async def serve_http(metrics: Metrics, unready: Callable[[], str], port: int) -> web.AppRunner:
+    """Listen on all addresses; the caller cleans the runner up.
+
+    Args:
+        metrics: what is counted.
+        unready: why no work is taken; empty while it is.
+        port: to listen on.
+    """
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        fine = ready()
-        return web.Response(text="ok\n" if fine else "not ready\n", status=200 if fine else 503)
+        reason = unready()
+        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.registry), content_type="text/plain")

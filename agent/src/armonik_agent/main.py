@@ -91,13 +91,26 @@ async def serve(
 
 
 class _Readiness:
-    """Whether the agent takes work; not before it has a pipeline."""
+    """Why the agent takes no work; empty while it does."""
 
     def __init__(self) -> None:
-        self.pipeline: Pipeline | None = None
+        self._working: tuple[AgentContext, Pipeline] | None = None
 
-    def __call__(self) -> bool:
-        return self.pipeline is not None and self.pipeline.ready
+    def begins(self, site: AgentContext) -> Pipeline:
+        """The pipeline, which is looked at from now on."""
+        pipeline = Pipeline(site)
+        self._working = (site, pipeline)
+        return pipeline
+
+    def __call__(self) -> str:
+        if self._working is None:
+            return "nats is down: not connected yet"
+        site, pipeline = self._working
+        if not (site.client.is_connected and site.connection.present.is_set()):
+            return "nats is down: the connection is lost"
+        if pipeline.open:
+            return ""
+        return "the pod drains" if site.drain.begun.is_set() else f"the worker is down: {site.worker.silence}"
 
 
 async def _connect(
@@ -165,8 +178,7 @@ async def _serve_worker(site: AgentContext, readiness: _Readiness) -> None:
             asyncio.create_task(supervised("clock", lambda: site.clock.keep(site.client))),
             asyncio.create_task(supervised("worker", lambda: _report_worker(site))),
         ]
-        readiness.pipeline = Pipeline(site)
-        await readiness.pipeline.work()
+        await readiness.begins(site).work()
         await _stay_drained(site)
         await _flush(site.client)
     finally:

@@ -100,9 +100,9 @@ class Pipeline:
         self._bands = Bucket(site.client, CONTROL, BandsInUse)
 
     @property
-    def ready(self) -> bool:
-        """The worker has answered, NATS is connected, and the agent takes work."""
-        return self._open and self._site.client.is_connected and self._site.connection.present.is_set()
+    def open(self) -> bool:
+        """The worker has answered, and the agent takes work."""
+        return self._open
 
     async def work(self) -> None:
         """Pull and run until the agent drains; what runs then ends or is released."""
