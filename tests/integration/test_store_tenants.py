@@ -9,6 +9,7 @@ Guards were removed by hand, once, to see that no attempt fails for a reason of 
 """
 
 import io
+import time
 import uuid
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from armonik_operator.provisioning.buckets.minio_server import MinioServer
 from armonik_operator.provisioning.buckets.provisioner import Provisioner
 from armonik_operator.provisioning.buckets.tenant import ROLES, Key, Tenant
 from armonik_operator.provisioning.buckets.versitygw import Versitygw
+from armonik_sdk.api.names import environment_key, environments
 from armonik_sdk.dataplane.credentials import Credentials
 from armonik_sdk.dataplane.errors import ObjectMissing, StoreUnavailable
 from armonik_sdk.dataplane.s3.store import S3Store
@@ -149,6 +151,27 @@ async def test_inside_a_namespace_clients_write_where_clients_write_and_nobody_d
             with pytest.raises(StoreUnavailable, match="AccessDenied"):
                 await store.delete([key])
     assert site.admin.get_object(site.a.bucket, written).read() == b"theirs"
+
+
+async def test_clients_keep_and_delete_environments_and_nothing_else(site: Site) -> None:
+    agent, client = (site.store(site.a, role) for role in ("agent", "client"))
+    kept = environment_key(site.a.namespace, "a" * 64)
+    theirs = environment_key(site.b.namespace, "a" * 64)
+    site.admin.put_object(site.b.bucket, theirs, io.BytesIO(b"theirs"), 6)
+    await client.put(kept, b"z" * (12 << 20))
+    assert await agent.stat(kept) == 12 << 20
+    (listed,) = await client.page(environments(site.a.namespace), "", 10, time.time())
+    assert (listed.key, listed.size) == (kept, 12 << 20)
+    with pytest.raises(StoreUnavailable, match="AccessDenied"):
+        await agent.delete([kept])
+    with pytest.raises(StoreUnavailable, match="AccessDenied"):
+        await client.delete([kept, agents_object(site.a)])
+    mine = site.client(site.a.keys["client"])
+    assert outcome(lambda: mine.remove_object(site.b.bucket, theirs)) in REFUSALS
+    await client.delete([kept])
+    with pytest.raises(ObjectMissing):
+        await client.stat(kept)
+    assert site.admin.get_object(site.a.bucket, agents_object(site.a)).read() == b"theirs"
 
 
 def test_a_namespace_made_again_finds_nothing_and_its_old_keys_open_nothing(site: Site) -> None:

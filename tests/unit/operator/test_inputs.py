@@ -16,6 +16,7 @@ from armonik_sdk.api.names import RunId
 from armonik_sdk.dataplane.errors import ObjectMissing
 from armonik_sdk.dataplane.nats.requests import bounded
 
+SHA = "0" * 64
 RUN = RunId("n", "s", "t", 0)
 TASK = Task.from_object(
     {"metadata": {"name": "t", "namespace": "n", "uid": "t"}, "spec": {"session": "s", "count": 3}}
@@ -73,16 +74,21 @@ async def test_settings_of_an_item_that_are_too_many_with_its_tasks_are_refused_
     [
         ("n/s/client/gone", "options.environment: object n/s/client/gone does not exist in the store"),
         ("n/other/client/env", "options.environment.key: "),
+        (f"m/env/{SHA}", "options.environment.key: "),
+        (f"n/env/{'1' * 64}", f"options.environment: object n/env/{'1' * 64} does not exist in the store"),
     ],
 )
 async def test_an_environment_that_is_missing_or_anothers_is_refused(key: str, text: str) -> None:
     store = Store()
+    await store.put(f"m/env/{SHA}", b"zip")
     await store.put("n/s/client/env", b"zip")
     await store.put("n/other/client/env", b"zip")
-    right = TaskOptions(environment=Environment(object="n/s/client/env", sha256="0" * 64))
-    said = await preparer(store).message(TASK, RUN, (0, 3), 1, right, Inputs())
-    assert said.options.environment == right.environment
-    wrong = TaskOptions(environment=Environment(object=key, sha256="0" * 64))
+    await store.put(f"n/env/{SHA}", b"zip")
+    for own in ("n/s/client/env", f"n/env/{SHA}"):
+        right = TaskOptions(environment=Environment(object=own, sha256=SHA))
+        said = await preparer(store).message(TASK, RUN, (0, 3), 1, right, Inputs())
+        assert said.options.environment == right.environment
+    wrong = TaskOptions(environment=Environment(object=key, sha256=SHA))
     with pytest.raises(Parked, match=text) as caught:
         await preparer(store).message(TASK, RUN, (0, 3), 1, wrong, Inputs())
     assert caught.value.reason is Reason.PAYLOAD_NOT_FOUND

@@ -197,10 +197,13 @@ def test_an_archive_is_uploaded_once_and_again_after_a_failure(
     assert asked == [asked[0]] * 2
 
 
-async def test_on_a_cluster_it_lies_below_the_prefix_of_its_session() -> None:
+async def test_on_a_cluster_it_lies_below_the_prefix_of_its_session_unless_all_have_it() -> None:
     stored: dict[str, bytes] = {}
 
     class Link:
+        async def size(self, key: str) -> int | None:
+            return len(stored[key]) if key in stored else None
+
         async def put_stream(self, key: str, pieces: AsyncIterator[bytes]) -> None:
             stored[key] = b"".join([piece async for piece in pieces])
 
@@ -215,3 +218,10 @@ async def test_on_a_cluster_it_lies_below_the_prefix_of_its_session() -> None:
     assert stored == {key: b"zip"}
     assert misplaced(key, "team", "u-1") == ""
     assert await session.put_environment(b"zip", "a" * 64) != key, "a key is never used twice"
+    kept = f"team/env/{'a' * 64}"
+    stored[kept] = b"zi"
+    assert await session.put_environment(b"zip", "a" * 64) != kept, "it is not whole"
+    before = len(stored)
+    stored[kept] = b"zip"
+    assert await session.put_environment(b"zip", "a" * 64) == kept, "the namespace keeps it for all"
+    assert len(stored) == before

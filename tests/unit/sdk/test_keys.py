@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 
 from armonik_sdk.api import names
 from armonik_sdk.api.bounds import MAX_KEY_BYTES
-from armonik_sdk.api.keys import confined, confined_entry, confined_message, misplaced, misplaced_in
-from armonik_sdk.api.kinds import ObjectRef, Task
+from armonik_sdk.api.keys import (
+    confined,
+    confined_entry,
+    confined_message,
+    misplaced,
+    misplaced_environment,
+    misplaced_in,
+)
+from armonik_sdk.api.kinds import ObjectRef, Task, TaskOptions
+from armonik_sdk.api.kinds.options import Environment
 from armonik_sdk.api.messages import ElementSpec, RunMessage
 from armonik_sdk.api.records import ChildGroup, DataRef, Record, RecordKind
 from armonik_sdk.api.results import ResultEntry, ResultState, RunResults
@@ -40,6 +48,52 @@ def test_a_key_that_is_accepted_lies_below_the_session_however_it_is_read(name: 
     assert len(name.encode()) <= MAX_KEY_BYTES
     assert misplaced(name, *OTHER)
     assert misplaced(name, "team-b", "8d7")
+
+
+@given(st.one_of(key, st.text("0123456789abcdef/.-", max_size=70).map("team-b/env/".__add__)))
+@example(f"team-b/env/{'a' * 64}")
+@example(f"team-b/env/{'a' * 64}/x")
+@example(f"team-b/env/../{'a' * 64}")
+@example(f"team-b/env/{'a' * 63}\n")
+@example(f"team-a/env/{'a' * 64}")
+def test_an_environment_may_also_be_one_of_the_namespace_by_its_checksum(name: str) -> None:
+    """Of an own key alone: payloads and results are never read there."""
+    if misplaced_environment(name, *OWN):
+        assert misplaced(name, *OWN)
+    elif misplaced(name, *OWN):
+        head, _, checksum = name.rpartition("/")
+        assert head == "team-b/env"
+        assert len(checksum) == 64
+        assert set(checksum) <= set("0123456789abcdef")
+
+
+def test_an_environment_of_the_namespace_is_accepted_for_all_of_its_sessions_and_no_others() -> None:
+    kept = names.environment_key("team-b", "a" * 64)
+    assert misplaced_environment(kept, *OWN) == misplaced_environment(kept, "team-b", "1c2e") == ""
+    assert misplaced_environment(kept, *OTHER)
+    assert misplaced_environment(kept.replace("team-b", ""), "", "8d7f")
+    environment = Environment(object=kept, sha256="a" * 64)
+    message = RunMessage(
+        namespace="team-b",
+        session="8d7f",
+        session_name="s",
+        task="t",
+        task_name="t",
+        partition="p",
+        start=0,
+        end=1,
+        n=1,
+        options=TaskOptions(environment=environment),
+        outputs=(),
+        payload=ObjectRef(key=kept),
+    )
+    said = confined_message(message, *OWN)
+    assert said.options.environment == environment
+    assert said.payload is not None
+    assert said.payload.key != kept, "nothing but an environment is read there"
+    other = confined_message(message, *OTHER).options.environment
+    assert other is not None
+    assert other.object != kept
 
 
 @given(st.lists(st.from_regex(r"[A-Za-z0-9_=+-]{1,20}", fullmatch=True), min_size=1, max_size=5))

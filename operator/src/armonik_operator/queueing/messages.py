@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from armonik_operator.cache.state import ClusterState
@@ -15,7 +15,7 @@ from armonik_operator.util.bounded_cache import BoundedCache
 from armonik_operator.util.text import shorten
 from armonik_sdk.api.bounds import MAX_MESSAGE_BYTES, MAX_NEEDED, MAX_RIDING_BYTES, MAX_SPILL_BYTES
 from armonik_sdk.api.const import DEFAULT_OUTPUT, Reason
-from armonik_sdk.api.keys import MEND, confined_entry, misplaced
+from armonik_sdk.api.keys import MEND, confined_entry, misplaced, misplaced_environment
 from armonik_sdk.api.kinds import (
     Dependency,
     Item,
@@ -212,8 +212,10 @@ class MessageBuilder:
                 packed[index] = DataRef(key=key, offset=offset, length=len(content), sha256=digest)
         return packed
 
-    async def _check(self, ref: ObjectRef, where: str, owner: TaskRef) -> None:
-        if wrong := misplaced(ref.key, owner.namespace, owner.session):
+    async def _check(
+        self, ref: ObjectRef, where: str, owner: TaskRef, wrong_of: Callable[[str, str, str], str] = misplaced
+    ) -> None:
+        if wrong := wrong_of(ref.key, owner.namespace, owner.session):
             raise Parked(Reason.PAYLOAD_NOT_FOUND, shorten(f"{where}.key: {wrong}; {MEND}"))
         size = self._sizes.get(ref.key)
         if size is None:
@@ -238,7 +240,7 @@ class MessageBuilder:
         """The queue message of one submission; what is too long goes to an object that it names."""
         if (environment := options.environment) is not None:
             ref = ObjectRef(key=environment.object, sha256=environment.sha256)
-            await self._check(ref, "options.environment", run.of_task)
+            await self._check(ref, "options.environment", run.of_task, misplaced_environment)
         elements = {
             index: element
             for index in range(*span)

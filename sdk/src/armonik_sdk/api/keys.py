@@ -1,18 +1,20 @@
 """Checks that a key of an object, named by another party, is below the prefix of its Session.
 
-All data of a Session lies below `<namespace>/<session uid>/`. Users name keys in Tasks, clients in their
+All data of a Session lies below `<namespace>/<session uid>/`. Environments alone may also be the namespace's,
+at `<namespace>/env/<sha256>`. Users name keys in Tasks, clients in their
 records of results, agents in records and workers through them. The operator, the agents and the clients read
 with credentials that reach the whole bucket, so each of them checks a key before it reads.
 """
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from armonik_sdk.api.bounds import MAX_KEY_BYTES
 from armonik_sdk.api.kinds import ObjectRef, Task, TaskOptions
 from armonik_sdk.api.messages import ElementSpec, RunMessage
-from armonik_sdk.api.names import nothing_key
+from armonik_sdk.api.names import environments, nothing_key
 from armonik_sdk.api.records import Record
 from armonik_sdk.api.results import ResultEntry, RunResults
 
@@ -23,6 +25,7 @@ C = TypeVar("C", Record, RunResults)
 MEND = "upload the data below that prefix, delete the task and create it with the new key"
 _PLAIN: Final = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
 """What nearly all keys are made of: nothing else is to be looked at in them."""
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SHOWN = 200
 """Characters of a wrong key that a message repeats."""
 
@@ -47,6 +50,14 @@ def misplaced(key: str, namespace: str, session: str) -> str:
     return ""
 
 
+def misplaced_environment(key: str, namespace: str, session: str) -> str:
+    """The same of the key of an environment, which may also be one that the namespace keeps for all."""
+    kept = environments(namespace)
+    if namespace and key.startswith(kept) and _SHA256.fullmatch(key, len(kept)):
+        return ""
+    return misplaced(key, namespace, session)
+
+
 def misplaced_in(task: Task, session: str) -> str:
     """The field of a Task's spec that names a key outside of its Session, and why; empty if none does."""
     spec, namespace = task.spec, task.metadata.namespace or ""
@@ -64,9 +75,11 @@ def misplaced_in(task: Task, session: str) -> str:
     return ""
 
 
-def confined_key(key: str, namespace: str, session: str) -> str:
+def confined_key(
+    key: str, namespace: str, session: str, wrong_of: Callable[[str, str, str], str] = misplaced
+) -> str:
     """The key; in place of one that is not the Session's, that of an object that never exists."""
-    if not (wrong := misplaced(key, namespace, session)):
+    if not (wrong := wrong_of(key, namespace, session)):
         return key
     log.warning("an object is not read: %s", wrong)
     return nothing_key(namespace, session, "misplaced")
@@ -117,7 +130,7 @@ def confined_message(message: RunMessage, namespace: str, session: str) -> RunMe
     def options(own: TaskOptions) -> TaskOptions:
         if own.environment is None:
             return own
-        key = confined_key(own.environment.object, namespace, session)
+        key = confined_key(own.environment.object, namespace, session, misplaced_environment)
         return own.model_copy(update={"environment": own.environment.model_copy(update={"object": key})})
 
     locators = {name: confined_ref(ref, namespace, session) for name, ref in message.locators.items()}

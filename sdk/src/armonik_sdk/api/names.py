@@ -318,6 +318,16 @@ def client_object_key(namespace: str, session: str, nonce: str) -> str:
     return f"{namespace}/{session}/client/{nonce}"
 
 
+def environments(namespace: str) -> str:
+    """Prefix of the environments that a namespace keeps for all its Sessions (ADR 32)."""
+    return f"{namespace}/env/"
+
+
+def environment_key(namespace: str, sha256: str) -> str:
+    """The one of this SHA-256: the only objects that are named after their content and deleted by clients."""
+    return f"{environments(namespace)}{sha256}"
+
+
 def nothing_key(namespace: str, session: str, result: str) -> str:
     """Key of an object that never exists; it replaces a deleted input of a run that is queued again."""
     return f"{namespace}/{session}/nothing/{result}"

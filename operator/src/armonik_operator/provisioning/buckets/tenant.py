@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from armonik_sdk.api.names import environments
+
 ROLES: Final = ("agent", "client")
 MAX_BUCKET: Final = 63
 """Characters of a bucket's name, by S3's rules."""
@@ -81,17 +83,21 @@ def access_key(bucket: str, role: str) -> str:
 
 
 def grants(tenant: Tenant, role: str) -> tuple[Grant, ...]:
-    """What a role may do in its bucket: nobody but the operator deletes.
+    """What a role may do in its bucket: of Sessions' data nobody but the operator deletes.
 
-    Agents write everywhere below the namespace, clients where clients write alone. To who may not list,
+    Agents write everywhere below the namespace, clients where clients write alone. Clients also keep and
+    delete environments, which are named after their content (ADR 32). To who may not list,
     S3 answers that a missing object is forbidden, so both may list.
     """
     inside = f"{tenant.bucket}/{tenant.namespace}/*"
-    written = (f"{inside}/client/*", f"{inside}/results/*") if role == "client" else (inside,)
+    kept = f"{tenant.bucket}/{environments(tenant.namespace)}*"
+    client = role == "client"
+    written = (f"{inside}/client/*", f"{inside}/results/*", kept) if client else (inside,)
     return (
         Grant(("s3:ListBucket", "s3:GetBucketLocation"), (tenant.bucket,)),
         Grant(("s3:GetObject",), (f"{tenant.bucket}/*",)),
         Grant(("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"), written),
+        *((Grant(("s3:DeleteObject",), (kept,)),) if client else ()),
     )
 
 

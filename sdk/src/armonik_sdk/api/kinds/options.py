@@ -29,7 +29,7 @@ class Environment(ApiModel):
     """Packages and source files that functions need: a ZIP archive in the object store."""
 
     object: ObjectKey
-    """Key of the archive, below `<namespace>/<UID of the session>/`."""
+    """Key of the archive: below `<namespace>/<UID of the session>/`, or `<namespace>/env/<sha256>`."""
     sha256: Sha256
     """SHA-256 of the archive in lower-case hexadecimal."""
 

@@ -5,6 +5,7 @@ import base64
 import dataclasses
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -40,6 +41,7 @@ from armonik_sdk.dataplane.nats.buckets import Bucket
 from armonik_sdk.dataplane.nats.connection import Renewal, close_nats, connect_nats
 from armonik_sdk.dataplane.nats.journal import Log
 from armonik_sdk.dataplane.run_entries import RunEntries
+from armonik_sdk.dataplane.s3.listing import Stored
 from armonik_sdk.dataplane.s3.store import S3Store
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ CONNECT_SECONDS: Final = 30.0
 """How long to wait for the namespace's credentials, and for NATS."""
 READ_DELAY: Final = 10.0
 """Longest delay between reads that get no answer: they are given up then."""
+LISTED_AT_ONCE: Final = 1_000
+"""Objects that are in memory at a time."""
 
 T = TypeVar("T")
 
@@ -141,6 +145,47 @@ class DataPlane:
         """
         try:
             return await self._store.put_stream(key, pieces)
+        except StoreUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    async def size(self, key: str) -> int | None:
+        """Bytes of an object; None where there is none.
+
+        Raises:
+            Unavailable: the object store does not answer, or does not say it.
+        """
+        try:
+            return await self._store.stat(key)
+        except ObjectMissing:
+            return None
+        except StoreUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    async def stored(self, prefix: str) -> AsyncIterator[Stored]:
+        """All objects below a prefix, ascending by key.
+
+        Raises:
+            Unavailable: the object store does not answer.
+        """
+        after, now = "", time.time()
+        try:
+            while page := await self._store.page(prefix, after, LISTED_AT_ONCE, now):
+                after = page[-1].key
+                for each in page:
+                    yield each
+        except ObjectMissing:
+            return  # the bucket is not made yet
+        except StoreUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; clients may delete environments alone.
+
+        Raises:
+            Unavailable: the object store does not answer, or does not let it happen.
+        """
+        try:
+            await self._store.delete(keys)
         except StoreUnavailable as error:
             raise Unavailable(str(error)) from error
 

@@ -15,6 +15,8 @@ class Stored(NamedTuple):
     key: str
     age: float
     """Seconds since it was written."""
+    size: int = 0
+    """Bytes."""
 
 
 def folders(client: Minio, bucket: str, prefix: str) -> set[str]:
@@ -27,8 +29,8 @@ def folders(client: Minio, bucket: str, prefix: str) -> set[str]:
 def page(client: Minio, bucket: str, prefix: str, after: str, most: int, now: float) -> list[Stored]:
     """The first `most` objects below a prefix whose keys come after this one (empty: all), by key."""
     listed = client.list_objects(bucket, prefix=prefix, recursive=True, start_after=after or None)
-    found = ((str(o.object_name), o.last_modified) for o in listed if not o.is_dir)
-    aged = (Stored(k, now - t.timestamp()) for k, t in found if t is not None and k > after)
+    found = ((str(o.object_name), o.last_modified, o.size) for o in listed if not o.is_dir)
+    aged = (Stored(k, now - t.timestamp(), s or 0) for k, t, s in found if t is not None and k > after)
     return list(islice(aged, most))
 
 

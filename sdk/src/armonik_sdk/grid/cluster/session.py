@@ -1,22 +1,27 @@
 """A Session of a cluster."""
 
+import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from armonik_sdk.api.const import ConditionType, Reason
 from armonik_sdk.api.kinds import Session, SessionSpec, SessionState, Task
-from armonik_sdk.api.names import client_object_key
-from armonik_sdk.client.errors import Refused
+from armonik_sdk.api.names import client_object_key, environment_key
+from armonik_sdk.client.errors import Refused, Unavailable
 from armonik_sdk.client.facts import explain_model
 from armonik_sdk.client.handles.session import SessionHandle
 from armonik_sdk.client.handles.task import TaskHandle
 from armonik_sdk.client.results.base import Content, pieces
 from armonik_sdk.client.transport.connection import Connection
+from armonik_sdk.client.transport.data_plane import DataPlane
 from armonik_sdk.client.transport.kube import TASKS
 from armonik_sdk.explain.wording import gist
 from armonik_sdk.grid.cluster.task import ClusterTask, task_info
 from armonik_sdk.grid.protocol import LogLine, Place, SessionInfo, Submission, TaskInfo, Why
+
+log = logging.getLogger("armonik_sdk")
 
 
 class ClusterSession:
@@ -83,10 +88,16 @@ class ClusterSession:
         return made.id, info.size or 0
 
     async def put_environment(self, archive: Content, sha256: str) -> str:
-        """Upload an archive that workers import from; its key. It goes with the session."""
+        """The key of an archive that workers import from: what `armonikctl env build --push` keeps for all.
+
+        Else it is uploaded, and goes with the session.
+        """
+        link = await self._connection.link()
+        if await kept_environment(link, self._handle.namespace, archive, sha256):
+            return environment_key(self._handle.namespace, sha256)
         nonce = f"{secrets.token_hex(8)}-environment-{sha256[:16]}"
         key = client_object_key(self._handle.namespace, self.uid, nonce)
-        await (await self._connection.link()).put_stream(key, pieces(archive))
+        await link.put_stream(key, pieces(archive))
         return key
 
     async def get(self, result: str, timeout: float | None = None) -> bytes:
@@ -155,6 +166,19 @@ class ClusterSession:
         for name in names:
             async for line in (await self.task(name)).logs(index):
                 yield line
+
+
+async def kept_environment(link: DataPlane, namespace: str, archive: Content, sha256: str) -> bool:
+    """Whether the namespace keeps this archive for all its Sessions."""
+    if isinstance(archive, Path):
+        length = (await asyncio.to_thread(archive.stat)).st_size
+    else:
+        length = len(archive) if isinstance(archive, bytes) else -1
+    try:
+        return await link.size(environment_key(namespace, sha256)) == length
+    except Unavailable as error:  # a store may tell of no object to who may not list
+        log.info("it is not known whether an environment is kept: %s", error)
+        return False
 
 
 def session_info(session: Session) -> SessionInfo:
