@@ -8,7 +8,7 @@ from typing import Any, Final
 from hack.generate.files import ROOT
 from pydantic import BaseModel
 
-from armonik_sdk.cli.forms.installation import Diagnosis, Result, Version
+from armonik_sdk.cli.forms.installation import Diagnosis, Environment, Result, Version
 from armonik_sdk.cli.forms.tasks import CallResult, LogLine, TaskFailure, TaskResult, TaskTree
 from armonik_sdk.cli.forms.top import Top
 from armonik_sdk.explain.explanation import Explanation
@@ -23,6 +23,7 @@ FORMS: Final[dict[type[BaseModel], str]] = {
     TaskFailure: "armonikctl task failures",
     TaskTree: "armonikctl task tree",
     Result: "armonikctl result list|get",
+    Environment: "armonikctl env build|list",
     LogLine: "armonikctl logs",
     CallResult: "armonikctl run",
 }

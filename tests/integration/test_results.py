@@ -19,7 +19,7 @@ from armonik_operator.clients.servers import Clients
 from armonik_operator.gc.orphans import ABANDONED, OrphanCollector
 from armonik_operator.queueing.priority_bands import PriorityBands
 from armonik_operator.settings import Settings
-from armonik_sdk.api.names import upload_key
+from armonik_sdk.api.names import environment_key, environments, upload_key
 from armonik_sdk.api.records import RecordKind
 from armonik_sdk.client import (
     Client,
@@ -346,6 +346,9 @@ async def test_what_no_result_names_is_collected_when_it_is_old(
     await store.put(orphan, b"its client was killed before it could say so")
     s3 = minio(credentials)
     s3._create_multipart_upload(credentials.s3_bucket, f"{orphan}-parts", {})
+    kept = environment_key(namespace, "a" * 64)
+    await store.put(kept, b"zip")
+    s3._create_multipart_upload(credentials.s3_bucket, environment_key(namespace, "b" * 64), {})
     servers, clock = Clients(kube, nats_client, store), [time.time()]
     settings = Settings(
         namespace=namespace,
@@ -356,16 +359,19 @@ async def test_what_no_result_names_is_collected_when_it_is_old(
     )
     keeper = OrphanCollector(servers, PriorityBands(servers), store, settings, lambda: clock[0])
     parts = s3._list_multipart_uploads
-    prefix = f"{namespace}/{session.uid}/"
+    prefix, own = f"{namespace}/{session.uid}/", environments(namespace)
 
     await keeper.collect()
     assert len(stored(credentials, session)) == 2
     assert len(parts(credentials.s3_bucket, prefix=prefix).uploads) == 1
+    assert len(parts(credentials.s3_bucket, prefix=own).uploads) == 1
     clock[0] += ABANDONED + 60
     await keeper.collect()
     (left,) = stored(credentials, session)
     assert named.id in left
     assert not parts(credentials.s3_bucket, prefix=prefix).uploads
+    assert not parts(credentials.s3_bucket, prefix=own).uploads
+    assert await store.stat(kept) == 3, "an environment is the user's to remove"
     assert await named.result(WAIT) == b"data"
 
 

@@ -36,14 +36,20 @@ def test_every_command_and_option_says_what_it_is_for(path: str) -> None:
 
 def test_the_nouns_have_other_names() -> None:
     ctx = click.Context(root)
-    for name, word in (("sessions", "session"), ("aks", "session"), ("tk", "task"), ("akp", "partition")):
+    for name, word in (
+        ("sessions", "session"),
+        ("aks", "session"),
+        ("tk", "task"),
+        ("akp", "partition"),
+        ("envs", "env"),
+    ):
         assert root.get_command(ctx, name) is root.get_command(ctx, word)
     assert root.get_command(ctx, "nonsense") is None
 
 
 def test_what_destroys_can_be_done_without_a_question() -> None:
-    destroys = {"close", "cancel", "purge", "delete", "abort"}
+    destroys = {"close", "cancel", "purge", "delete", "abort", "prune"}
     found = {path for path in COMMANDS if path.split()[-1] in destroys}
-    assert len(found) == 7
+    assert len(found) == 8
     for path in found:
         assert "--yes" in {word for param in COMMANDS[path].params for word in param.opts}, path

@@ -27,6 +27,7 @@ from armonik_sdk.api.names import (
     NamespacedName,
     bands_key,
     control_key,
+    environments,
     result_key,
     uploads,
 )
@@ -88,6 +89,8 @@ class OrphanCollector:
             async for owner in in_turns(sorted(objects)):
                 if owner[1] in living.sessions:
                     await self._collect_uploads(*owner)
+            for namespace in sorted({each[0] for each in objects}):
+                await self._store.give_up(environments(namespace), self._abandoned())
             await self._forget(keys, records, living)
             for namespace, partition in queues:
                 if self._settings.serves(namespace) and (namespace, partition) not in living.partitions:
@@ -158,8 +161,7 @@ class OrphanCollector:
 
         Of incomplete uploads also those of agents.
         """
-        since = datetime.fromtimestamp(self._clock() - ABANDONED, UTC)
-        if broken := await self._store.give_up(f"{namespace}/{uid}/", since):
+        if broken := await self._store.give_up(f"{namespace}/{uid}/", self._abandoned()):
             log.info("dropped %d incomplete uploads of session %s/%s", broken, namespace, uid)
         prefix, after = uploads(namespace, uid), ""
         while page := await self._store.page(prefix, after, AT_ONCE, self._clock()):
@@ -174,6 +176,10 @@ class OrphanCollector:
                     "removing %d uploads of session %s/%s that no result names", len(orphans), namespace, uid
                 )
                 await self._store.delete(orphans)
+
+    def _abandoned(self) -> datetime:
+        """What was begun before is continued by nobody."""
+        return datetime.fromtimestamp(self._clock() - ABANDONED, UTC)
 
     async def _forget(self, keys: set[str], records: set[Owner], living: Living) -> None:
         """Delete CONTROL entries of Sessions without data, and of Tasks and pods deleted a day ago."""

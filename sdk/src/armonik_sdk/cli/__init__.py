@@ -1,1 +1,1 @@
-"""The program `armonikctl`: Sessions, Tasks, Partitions and results of a cluster from the command line."""
+"""The program `armonikctl`: a cluster's Sessions, Tasks, Partitions, results and environments."""

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
+from armonik_sdk.aio.calls.packages import packed
 from armonik_sdk.functions import SourceFile, archive, loaded_sources, named_sources, project_folders
 from armonik_sdk.functions.sources import INSTALLED
 
@@ -93,9 +94,7 @@ class Code:
 
     def _pack(self, files: Sequence[SourceFile]) -> None:
         if self._packages and self._cache is not None:
-            merged = {file.name: file for file in [*self._packages, *files]}
-            made = archive(merged.values(), self._cache)
-            os.utime(made.path)
+            made = packed(self._packages, files, self._cache)
             self._archives[made.file_sha256] = made.path
         elif not files:
             return

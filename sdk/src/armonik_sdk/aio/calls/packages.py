@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from armonik_sdk.aio.calls.target import IMAGE, Target
-from armonik_sdk.functions import CodeTooLarge, PackagesNotInstalled, SourceFile
+from armonik_sdk.functions import Archive, CodeTooLarge, PackagesNotInstalled, SourceFile, archive
 
 log = logging.getLogger("armonik_sdk")
 
@@ -76,6 +76,18 @@ def installed(folder: Path) -> list[SourceFile]:
             continue
         found.append(SourceFile(place.as_posix(), path, path.stat().st_size))
     return found
+
+
+def packed(packages: Sequence[SourceFile], code: Sequence[SourceFile], cache: Path) -> Archive:
+    """The archive of both; the project's code goes before a package of the same name.
+
+    Raises:
+        CodeTooLarge: it is more than the bound.
+        OSError: a file cannot be read, or the archive not be written.
+    """
+    made = archive({file.name: file for file in [*packages, *code]}.values(), cache)
+    os.utime(made.path)
+    return made
 
 
 def keep_few(cache: Path, most: int) -> None:

@@ -18,6 +18,7 @@ root: Final = LazyGroup(
     task       work of one or many elements; each element is computed once by a worker
     partition  the worker pods of one kind, and how many of them there are
     result     data that tasks read and write
+    env        packages and source files that functions import, kept for all sessions
 
     Names may be given as `@latest`, which is the newest of its kind.
 
@@ -32,6 +33,7 @@ root: Final = LazyGroup(
         "task": f"{_HERE}.nouns.task",
         "partition": f"{_HERE}.nouns.partition",
         "result": f"{_HERE}.nouns.result",
+        "env": f"{_HERE}.nouns.env",
         "run": f"{_HERE}.daily.run",
         "explain": f"{_HERE}.daily.explain",
         "logs": f"{_HERE}.daily.logs",
@@ -48,5 +50,8 @@ root: Final = LazyGroup(
         "partitions": "partition",
         "akp": "partition",
         "results": "result",
+        "envs": "env",
+        "environment": "env",
+        "environments": "env",
     },
 )

@@ -1,4 +1,4 @@
-"""Outputs about the installation: versions, checks; and results as entries."""
+"""Outputs about the installation: versions, checks; and results and environments as entries."""
 
 from datetime import datetime
 from typing import Literal
@@ -90,3 +90,35 @@ class Result(Form):
     """Whether a purge of the session leaves it alone."""
     reason: str | None = None
     """Why it was aborted."""
+
+
+class EnvironmentMetadata(Part):
+    """Which environment it is."""
+
+    name: str
+    """SHA-256 of the archive."""
+    namespace: str | None = None
+    """Whose store keeps it."""
+
+
+class Environment(Form):
+    """Output of `armonikctl env build`, and an entry of `env list`."""
+
+    kind: Literal["Environment"] = "Environment"
+    """Which form it is."""
+    metadata: EnvironmentMetadata
+    """Which environment it is."""
+    object: str | None = None
+    """Key of the archive in the store: with the name, what `options.environment` of a task names it by."""
+    size: Count
+    """Bytes of the archive."""
+    created: datetime | None = None
+    """When it was uploaded, of an entry of the list."""
+    files: Count | None = None
+    """How many there are in it, where it was built here."""
+    python: str | None = None
+    """Version of Python that its packages are for."""
+    platform: str | None = None
+    """What its packages are for, as uv names it; left out for this machine."""
+    path: str | None = None
+    """The archive on this machine."""

@@ -1,4 +1,4 @@
-"""Results of a session as objects, and the columns of their list."""
+"""Results of a session and environments of a namespace as objects, and the columns of their lists."""
 
 from typing import Any, Final
 
@@ -17,6 +17,17 @@ RESULT: Final = Noun(
         Column("TASK", lambda obj, _: text(obj, "task"), wide=True),
         Column("ELEMENT", lambda obj, _: text(obj, "index") if text(obj, "task") else "", wide=True),
         Column("REASON", lambda obj, _: text(obj, "reason"), wide=True),
+    ),
+    group="",
+)
+ENVIRONMENT: Final = Noun(
+    "env",
+    "environments",
+    (
+        Column("NAME", lambda obj, _: text(obj, "metadata", "name")),
+        Column("SIZE", lambda obj, _: text(obj, "size"), right=True),
+        Column("AGE", lambda obj, now: since(text(obj, "created"), now)),
+        Column("OBJECT", lambda obj, _: text(obj, "object"), wide=True),
     ),
     group="",
 )

@@ -176,7 +176,7 @@ async def kept_environment(link: DataPlane, namespace: str, archive: Content, sh
         length = len(archive) if isinstance(archive, bytes) else -1
     try:
         return await link.size(environment_key(namespace, sha256)) == length
-    except Unavailable as error:  # a store may tell of no object to who may not list
+    except Unavailable as error:  # a store refuses it to who may not list
         log.info("it is not known whether an environment is kept: %s", error)
         return False
 

@@ -1,1 +1,1 @@
-"""Verbs of each noun: session, task, partition, result."""
+"""Verbs of each noun: session, task, partition, result, env."""
