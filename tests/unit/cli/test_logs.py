@@ -17,7 +17,7 @@ from armonik_sdk.cli.actions.tasks import failures
 from armonik_sdk.cli.cluster.access import Cluster
 from armonik_sdk.cli.errors import BadInput, Missing
 from armonik_sdk.cli.frame.settings import Settings
-from armonik_sdk.cli.views.log_lines import Choice, Line, harmless, parsed, shown
+from armonik_sdk.cli.views.log_lines import COMPARED, Choice, Line, Seen, harmless, parsed, shown
 from armonik_sdk.client.errors import NotFound, Refused, Unavailable
 from armonik_sdk.client.transport.kube import TASKS, Kube
 from armonik_sdk.client.transport.shared_watch import Expired
@@ -57,6 +57,34 @@ def test_on_a_terminal_a_line_has_its_colours_and_no_other_effect() -> None:
     assert harmless(said, coloured=True) == f"{shown}\x1b[0m"
     assert harmless(said, coloured=False) == shown.replace("\x1b", "\\x1b")
     assert harmless("plain", coloured=True) == "plain"
+
+
+def of(pod: str, *texts: str, index: int = 7) -> list[Line]:
+    return [Line(pod, "", text, UID, index) for text in texts]
+
+
+def seen(*lines: Line) -> Seen:
+    found = Seen()
+    for line in lines:
+        found.add(line)
+    return found
+
+
+def test_an_execution_is_recognised_by_its_last_lines() -> None:
+    known = seen(*of("p", "begin", "failed"), *of("p", "begin", "done"), *of("q", "begin", "died"))
+    for there in (["begin", "done"], ["done"], ["done", "begin"], ["begin", "died"], []):
+        assert known.has(of("", *there)), there
+    for other in (["begin", "failed"], ["begin", "begin", "done"], ["begin", "other"], ["done", ""]):
+        assert not known.has(of("", *other)), other
+    assert not known.has(of("", "begin", "done", index=8))
+    assert not seen().has(of("", "x"))
+
+
+def test_lines_of_an_execution_are_the_same_in_a_log_and_where_they_are_kept() -> None:
+    many = [str(number) for number in range(5 * COMPARED)]
+    assert seen(*of("p", *many)).has(of("", *many[:9], "[77 bytes are left out]", *many[-COMPARED:]))
+    assert not seen(*of("p", *many[:-1])).has(of("", *many))
+    assert seen(*of("p", "x" * 1000, "10 %")).has(of("", "x" * 100_000, "10 %\r"))
 
 
 GIVEN: dict[str, Any] = {
@@ -267,17 +295,20 @@ async def test_of_an_element_that_has_ended_the_kept_lines_are_shown(
 
 
 @pytest.mark.usefixtures("kept")
-async def test_of_a_task_kept_lines_are_shown_of_elements_that_no_pod_knows(
-    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+async def test_of_a_task_kept_lines_are_shown_of_executions_that_no_pod_has(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    texts = {0: "zero, once more\n", 1: "one\nlast, without an end", 2: "two, whose pod is gone"}
+    monkeypatch.setattr(KeptTask, "texts", texts)
     await logs.show(cluster, logs.Wanted.of(GIVEN | {"task": "squares"}))
     assert capsys.readouterr().out.splitlines() == [
         "[squares/0] zero",
         "[squares/1] one",
         "[squares/1] last, without an end",
+        "[squares/0] zero, once more",
         "[squares/2] two, whose pod is gone",
     ]
-    await logs.show(cluster, logs.Wanted.of(GIVEN | {"task": "squares", "pattern": "two|zero"}))
+    await logs.show(cluster, logs.Wanted.of(GIVEN | {"task": "squares", "pattern": "two|zero$"}))
     assert capsys.readouterr().out.count("\n") == 2
 
 

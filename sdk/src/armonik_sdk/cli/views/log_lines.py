@@ -1,7 +1,7 @@
 """Lines of logs of pods: when, of which element, what."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,11 @@ _ELEMENT: Final = re.compile(rf"\[({_UID})(?:\.(\d{{1,8}}))?\] ?", re.ASCII)
 """Before each line that an element printed, in workers of functions; no index if its Task has no other."""
 _COLOUR: Final = re.compile(r"(\x1b\[[0-9;:]*m)")
 _NO_COLOUR: Final = "\x1b[0m"
+COMPARED: Final = 64
+"""Lines by which two texts of an element are compared."""
+_MARK_BYTES: Final = 4
+_MARKED: Final = 1000
+"""Characters of a line."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,43 @@ def parsed(pod: str, raw: bytes) -> Line:
     if element := _ELEMENT.match(text):
         return Line(pod, time, text[element.end() :], element[1], int(element[2] or 0))
     return Line(pod, time, text)
+
+
+class Seen:
+    """What living pods have of elements: the last lines of each, enough to recognise an execution by them.
+
+    A pod may have lines of an earlier execution than the last one, of which another pod had those.
+    """
+
+    def __init__(self) -> None:
+        self._pods: dict[str, dict[int, bytes]] = {}
+
+    def add(self, line: Line) -> None:
+        """A pod has this line of an element, after those before."""
+        if line.index is not None:
+            ends = self._pods.setdefault(line.pod, {})
+            ends[line.index] = (ends.get(line.index, b"") + _mark(line.text))[-_MARK_BYTES * COMPARED :]
+
+    def has(self, lines: Sequence[Line]) -> bool:
+        """Whether the last of these, of one element, are the last that a pod has of it.
+
+        Their order does not matter: an element has two streams, whose lines may be read in another order.
+        """
+        compared = lines[-COMPARED:]
+        if not compared:
+            return True
+        wanted, index = sorted(_mark(line.text) for line in compared), compared[0].index
+        found = (ends.get(index, b"") for ends in self._pods.values() if index is not None)
+        return any(_marks(end[-_MARK_BYTES * len(compared) :]) == wanted for end in found)
+
+
+def _mark(text: str) -> bytes:
+    """Of a line: equal for equal ones. Long lines come in parts, and are compared by their beginning."""
+    return (hash(text[:_MARKED].rstrip("\r")) & 0xFFFFFFFF).to_bytes(_MARK_BYTES, "big")
+
+
+def _marks(end: bytes) -> list[bytes]:
+    return sorted(end[at : at + _MARK_BYTES] for at in range(0, len(end), _MARK_BYTES))
 
 
 @dataclass(frozen=True)

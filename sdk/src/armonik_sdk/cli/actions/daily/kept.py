@@ -1,11 +1,11 @@
 """Lines that were kept with the outcomes of elements, of pods that may be gone (ADR 29)."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator
 
 from armonik_sdk.cli.cluster.access import Cluster
 from armonik_sdk.cli.output.remarks import remark
-from armonik_sdk.cli.views.log_lines import Choice, Line
+from armonik_sdk.cli.views.log_lines import Choice, Line, Seen
 from armonik_sdk.cli.views.reading import Object, name_of, number, part, text
 from armonik_sdk.client.errors import ClientError
 
@@ -28,16 +28,15 @@ async def of_element(
     return list(deque((line for line in _lines(task, index, printed) if choice.takes(line)), maxlen=tail))
 
 
-async def of_others(
-    cluster: Cluster, task: Object, seen: Container[int], choice: Choice
-) -> AsyncIterator[Line]:
-    """The chosen lines of all elements but those, ascending by index."""
+async def of_others(cluster: Cluster, task: Object, seen: Seen, choice: Choice) -> AsyncIterator[Line]:
+    """The chosen lines of all elements of whose last execution no pod has them, ascending by index."""
     if not _some_ended(task):
         return
     try:
         async for index, printed in (await cluster.client.task(name_of(task))).printed_by_all():
-            if index not in seen:
-                for line in _lines(task, index, printed):
+            lines = _lines(task, index, printed)
+            if not seen.has(lines):
+                for line in lines:
                     if choice.takes(line):
                         yield line
     except ClientError as error:

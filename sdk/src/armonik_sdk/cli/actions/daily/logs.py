@@ -18,7 +18,7 @@ from armonik_sdk.cli.cluster.changes import changes
 from armonik_sdk.cli.errors import BadInput, Missing
 from armonik_sdk.cli.forms.tasks import LogLine
 from armonik_sdk.cli.output.remarks import remark, write_line
-from armonik_sdk.cli.views.log_lines import Choice, Line, harmless, parsed, shown
+from armonik_sdk.cli.views.log_lines import Choice, Line, Seen, harmless, parsed, shown
 from armonik_sdk.cli.views.reading import Object, name_of, part, text
 from armonik_sdk.client.errors import NotFound, Refused, Unavailable
 
@@ -114,8 +114,8 @@ class Source:
     tasks: Tasks
     kept: Object | None = None
     """The task whose elements' lines are kept with their outcomes, if that may be shown."""
-    seen: set[int] = field(default_factory=set)
-    """Its elements that living pods have lines of."""
+    seen: Seen = field(default_factory=Seen)
+    """What living pods have of its elements."""
 
 
 async def show(cluster: Cluster, wanted: Wanted) -> None:
@@ -230,8 +230,8 @@ async def _lines(
         line = parsed(pod, raw)
         if wanted.session is not None and line.uid and line.uid not in source.tasks.names:
             await source.tasks.look()
-        if source.kept is not None and line.index is not None and line.uid in source.tasks.names:
-            source.seen.add(line.index)
+        if source.kept is not None and line.uid in source.tasks.names:
+            source.seen.add(line)
         if source.choice.takes(line):
             yield line
 
