@@ -39,9 +39,10 @@ def logs(settings: Settings, /, **given: Any) -> None:
     """Show what the workers of a task, a session or a partition have printed.
 
     Workers of Python functions mark each line with its element. The beginning and the end of what an element
-    printed are kept with its outcome: they are shown of TASK/INDEX, and of those elements of TASK of whose last
-    execution no pod has the lines. With --follow, --since, --previous or --timestamps, and of a session or partition,
-    only logs of pods that exist now are read. Of other workers all lines of the partition's pods are shown.
+    printed are kept with its outcome: they are shown of TASK/INDEX, and of those elements of TASK of whose
+    last execution no pod has the lines. With --follow, --since, --previous or --timestamps, and of a session
+    or partition, only logs of pods that exist now are read. Of other workers all lines of the partition's
+    pods are shown.
     """
     from armonik_sdk.cli.actions.daily import logs
     from armonik_sdk.cli.cluster.connected import connected
