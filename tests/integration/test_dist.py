@@ -15,6 +15,7 @@ pytestmark = pytest.mark.integration
 
 IMPORT_ALL = """
 import importlib, importlib.metadata, pkgutil
+importlib.import_module("armonikctl")
 for name in ("armonik_sdk", "armonik_operator", "armonik_agent"):
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):

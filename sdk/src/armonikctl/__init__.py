@@ -1,4 +1,7 @@
-"""Where the program begins: it imports nothing by itself, so Ctrl-C during the imports ends it quietly."""
+"""Where the program `armonikctl` begins: nothing is imported before `run`, so Ctrl-C then ends it quietly.
+
+That is why it is not in `armonik_sdk`: to import a module of a package is to import the package first.
+"""
 
 INTERRUPTED = 130
 """`ExitCode.INTERRUPTED`, whose module takes long to import."""

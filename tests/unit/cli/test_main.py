@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 import pytest
 
+import armonikctl
 from armonik_sdk.cli import main as program
-from armonik_sdk.cli import start
 from armonik_sdk.cli.errors import Declined
 from armonik_sdk.cli.exit_codes import ExitCode
 from armonik_sdk.cli.frame.global_options import output_of_environment, settings_of
@@ -211,13 +211,15 @@ def test_an_interrupted_command_gives_back_what_it_holds_and_is_130(number: sign
     assert (out, err, process.returncode) == ("given back\n", "Interrupted.\n", 130)
 
 
-@pytest.mark.parametrize(("package", "said"), [("click", ""), ("kubernetes", "Interrupted.\n")])
+@pytest.mark.parametrize(
+    ("package", "said"), [("armonik_sdk", ""), ("click", ""), ("kubernetes", "Interrupted.\n")]
+)
 def test_ctrl_c_while_it_imports_is_130_without_a_traceback(package: str, said: str, tmp_path: Path) -> None:
     (tmp_path / package).mkdir()
     blocks = "import threading\nprint('importing', flush=True)\nthreading.Event().wait()\n"
     (tmp_path / package / "__init__.py").write_text(blocks)
     process = subprocess.Popen(
-        [sys.executable, "-m", "armonik_sdk.cli", "task", "list"],
+        [sys.executable, "-c", "import armonikctl, sys; sys.exit(armonikctl.run())", "task", "list"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -232,8 +234,8 @@ def test_ctrl_c_while_it_imports_is_130_without_a_traceback(package: str, said: 
 
 def test_what_is_installed_begins_there() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "sdk/pyproject.toml").read_text())["project"]
-    assert set(project["scripts"].values()) == {"armonik_sdk.cli.start:run", "armonik_sdk.cli.start:complete"}
-    assert start.INTERRUPTED == ExitCode.INTERRUPTED
+    assert set(project["scripts"].values()) == {"armonikctl:run", "armonikctl:complete"}
+    assert armonikctl.INTERRUPTED == ExitCode.INTERRUPTED
 
 
 def test_the_version_of_the_client_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:

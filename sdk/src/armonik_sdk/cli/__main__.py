@@ -2,7 +2,7 @@
 
 import sys
 
-from armonik_sdk.cli.start import run
+from armonikctl import run
 
 if __name__ == "__main__":
     sys.exit(run())
