@@ -34,6 +34,29 @@ def test_help_of_every_command_imports_nothing_that_connects() -> None:
     assert imported(f"from armonik_sdk.cli.main import main\n{calls}") == set()
 
 
+def test_garbage_is_looked_for_while_a_command_works_and_not_among_what_was_imported(tmp_path: Path) -> None:
+    (empty := tmp_path / "kubeconfig").write_text("{}")
+    code = f"""
+import gc, sys, armonikctl
+looks = []
+gc.callbacks.append(lambda phase, info: looks.append(phase))
+sys.argv = ["armonikctl", "task", "list", "--kubeconfig", {str(empty)!r}]
+from armonik_sdk.cli.cluster.access import Cluster
+async def connect(settings):
+    assert looks == [] and gc.isenabled() and gc.get_freeze_count() > 10_000
+    raise SystemExit(9)
+Cluster.connect = connect
+looks.clear()
+try:
+    armonikctl.run()
+except SystemExit as ended:
+    assert ended.code == 9
+else:
+    raise AssertionError("it did not connect")
+"""
+    imported(code)
+
+
 def test_wrong_usage_imports_nothing_that_connects() -> None:
     code = "from armonik_sdk.cli.main import main; assert main(['session', 'get']) == 2"
     assert imported(code) == set()

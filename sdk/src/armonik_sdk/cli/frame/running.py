@@ -1,6 +1,7 @@
 """Runs the coroutine of a command: logging, Ctrl-C and a request to end, both of which let it clean up."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -18,9 +19,17 @@ def run(settings: Settings, action: Callable[[], Awaitable[T]]) -> T:
     Raises:
         KeyboardInterrupt: Ctrl-C, or a request to end; what the action holds was given back.
     """
+    prepare(settings)
+    return asyncio.run(_interruptible(action))
+
+
+def prepare(settings: Settings) -> None:
+    """Log as the settings say, and look for garbage from now on, but not among what was imported."""
     level = {0: logging.ERROR, 1: logging.INFO}.get(settings.verbose, logging.DEBUG)
     logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
-    return asyncio.run(_interruptible(action))
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 async def _interruptible(action: Callable[[], Awaitable[T]]) -> T:

@@ -74,6 +74,7 @@ def build(settings: Settings, /, **given: Any) -> None:
     """
     from armonik_sdk.cli.actions import environments
     from armonik_sdk.cli.cluster.connected import connected
+    from armonik_sdk.cli.frame import running
     from armonik_sdk.cli.frame.global_options import output_of_environment
 
     requirements, lock = given.pop("requirements"), given.pop("lock")
@@ -87,6 +88,7 @@ def build(settings: Settings, /, **given: Any) -> None:
     wanted = environments.Wanted(file=requirements or lock, **given)
     if wanted.alone:
         output_of_environment(settings)
+        running.prepare(settings)
         environments.build(settings, wanted)
     else:
         connected(settings, lambda cluster: environments.build_for(cluster, wanted))
