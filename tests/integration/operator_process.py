@@ -5,14 +5,13 @@ import json
 import os
 import secrets
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Forked
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from ports import free_port
@@ -56,28 +55,22 @@ class Process:
         self.log = log
         self.address = f"http://127.0.0.1:{environ['ARMONIK_HEALTH_PORT']}"
         """Of its probes and metrics."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "armonik_operator"]
-            self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
+        self._process = Forked("armonik_operator.__main__", self._environ, self.log)
 
     async def kill(self) -> None:
         """End it as a lost node would; its Lease stays."""
-        assert self._process is not None
-        self._process.kill()
-        await asyncio.to_thread(self._process.wait, 30)
+        await self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
         """Let it do nothing until `thaw`; it stays connected."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it continue."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
     async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""
@@ -86,9 +79,15 @@ class Process:
 
     async def stop(self) -> int:
         """Not in the way of the test's loop, which carries the operator's last words to the store."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> int:
+        return await asyncio.to_thread(self._send(number).wait, 30)
+
+    def _send(self, number: signal.Signals) -> Forked:
         assert self._process is not None
-        self._process.terminate()
-        return await asyncio.to_thread(self._process.wait, 30)
+        self._process.send(number)
+        return self._process
 
 
 @pytest.fixture
