@@ -1,7 +1,8 @@
 """Programs as processes that begin with everything imported, forked from a server that did it once.
 
-Importing the operator takes more than a second of CPU time, and more than a hundred tests start one. What it does
-then is its `main`, in a process of its own that ends, freezes and dies as ever; `function_grid` starts programs anew.
+Importing the operator takes more than a second of CPU time, and more than a hundred tests start one. What it
+does then is its `main`, in a process of its own that ends, freezes and dies as ever. The programs of
+`function_grid` start anew.
 """
 
 import os

@@ -27,6 +27,7 @@ from armonik_sdk.dataplane.s3.store import S3Store
 
 PODS = 2
 PARTITION = "python"
+WORKER = "armonik_sdk.worker.functions"
 GROUP = "/apis/armonik.io/v1alpha1"
 
 
@@ -70,11 +71,14 @@ class FunctionGrid:
         eventually(lambda: self.apiserver.request("GET", secret)[0] == 200)
 
     def stop(self) -> None:
-        """End all processes."""
+        """End all processes: workers end their own, all other data is thrown away.
+
+        An agent that was asked would wait for what runs, and its worker ends in the same moment.
+        """
         self._ended.set()
         self._restarts.join()
-        for process in reversed(self._processes):
-            process.terminate()
+        for process, (_, command, _) in zip(self._processes, self._commands, strict=True):
+            process.terminate() if command[-1] == WORKER else process.kill()
         for process in self._processes:
             try:
                 process.wait(timeout=30)
@@ -126,7 +130,7 @@ class FunctionGrid:
             "ComputePlane__WorkerChannel__Address": str(folder / "armonik_worker.sock"),
             "ComputePlane__AgentChannel__Address": str(folder / "armonik_agent.sock"),
         }
-        self._run(f"worker-{number}", [sys.executable, "-m", "armonik_sdk.worker.functions"], sockets)
+        self._run(f"worker-{number}", [sys.executable, "-m", WORKER], sockets)
         agent = {
             "POD_UID": secrets.token_hex(16),
             "POD_NAME": f"pod-{number}",
