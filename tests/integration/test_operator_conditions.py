@@ -199,12 +199,12 @@ async def test_nats_that_is_away_is_waited_for(
     assert conditions(await finished(kube, "patient", namespace)) == {"Finished": "Succeeded"}
 
 
-@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreatePodSandBox"])
+@pytest.mark.parametrize(("reason", "count"), [("FailedMount", 1), ("FailedCreatePodSandBox", 2)])
 async def test_why_a_pod_does_not_start_is_in_the_words_of_the_kubelet(
-    reason: str, demo: None, kube: Kube, namespace: str
+    reason: str, count: int, demo: None, kube: Kube, namespace: str
 ) -> None:
-    """On the Partition, and on a Task that said before that pods were starting."""
-    await kube.create(TASKS, manifest("Task", "parked", session="demo"), namespace)
+    """On the Partition, and on a Task that said before that pods were starting: of one element later."""
+    await kube.create(TASKS, manifest("Task", "parked", session="demo", count=count), namespace)
     (pod,) = await pods_of(kube, namespace)
     await until(kube, TASKS, "parked", namespace, lambda o: "NoPods" in conditions(o).values())
     words = 'MountVolume.SetUp failed for volume "v": configmap "not-there" not found'

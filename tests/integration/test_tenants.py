@@ -445,7 +445,8 @@ async def test_a_namespace_whose_queue_has_its_bound_says_so_and_how_to_raise_it
     async def held_back() -> bool:
         nonlocal number
         number += 1
-        late = manifest("Task", f"late-{number}", session="demo", payload={"inline": "x"})
+        # Two elements: the status of one would show an end of waiting a minute later.
+        late = manifest("Task", f"late-{number}", session="demo", payload={"inline": "x"}, count=2)
         await kube.create(TASKS, late, bounded)
         await until(kube, TASKS, f"late-{number}", bounded, lambda o: bool(conditions(o)))
         return "QueueFull" in conditions(await kube.get(TASKS, f"late-{number}", bounded))
