@@ -156,6 +156,34 @@ def test_a_function_is_run_and_what_it_prints_is_shown(ctl: Ctl, tmp_path: Path)
     assert "seen in the log" in ctl.ok("logs", "--partition", "python", "--tail", "5", "--timestamps")
 
 
+def test_an_environment_is_kept_for_all_sessions_until_it_is_pruned(ctl: Ctl, tmp_path: Path) -> None:
+    module = tmp_path / "of_this_test.py"
+    module.write_text("def double(x):\n    return 2 * x\n")
+    made = ctl.json("env", "build", "--code", str(module), "--push")
+    name = made["metadata"]["name"]
+    assert made["object"] == f"{ctl.namespace}/env/{name}"
+    assert masked(ctl.ok("env", "list")) == [["NAME", "SIZE", "AGE"], [name, str(made["size"]), "AGE"]]
+    environment = {"object": made["object"], "sha256": name}
+    session = {
+        "apiVersion": "armonik.io/v1alpha1",
+        "kind": "Session",
+        "metadata": {"name": "named", "namespace": ctl.namespace},
+        "spec": {"partitions": ["python"], "taskDefaults": {"environment": environment}},
+    }
+    apply(session)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import importlib, armonik_sdk as ak\n"
+        f"session = ak.connect({ctl.namespace!r}).session('named', on_exit='keep')\n"
+        "print(session.submit(lambda: importlib.import_module('of_this_test').double(21)).result(300))\n"
+    )
+    assert subprocess.run([sys.executable, program], capture_output=True, text=True).stdout == "42\n"
+    assert name not in ctl("env", "prune", "--yes").stderr, "a session names it"
+    ctl.ok("session", "cancel", "named", "--wait", "--yes")
+    assert f"environment {name} was deleted" in ctl("env", "prune", "--yes").stderr
+    assert name not in ctl.ok("env", "list", "-o", "name")
+
+
 def test_a_log_is_followed_until_ctrl_c(ctl: Ctl) -> None:
     words = [PROGRAM, "logs", "-p", "python", "-f", "-n", ctl.namespace]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
