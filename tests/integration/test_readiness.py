@@ -47,7 +47,7 @@ async def standing_lease(kube: Kube, namespace: str) -> None:
     """Another operator holds the Lease, and will for an hour."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     spec = {"holderIdentity": "another", "leaseDurationSeconds": 3600, "renewTime": now}
-    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    lease: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
     lease |= {"metadata": {"name": "armonik-operator"}, "spec": spec}
     await kube.create(LEASES, lease, namespace)
 

@@ -49,7 +49,7 @@ class Watched:
 
 @contextlib.asynccontextmanager
 async def watching(kube: Kube, namespace: str) -> AsyncIterator[Watched]:
-    """kopf at work, with all watches standing."""
+    """kopf at work, with all its watches."""
     await until_served(kube, lambda _: None)
     watched, stop = Watched(kube, namespace), asyncio.Event()
     running = asyncio.create_task(

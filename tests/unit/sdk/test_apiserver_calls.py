@@ -117,7 +117,9 @@ def refusing(stub: Stub, status: int, seconds: float, **answer: object) -> Reply
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_who_is_told_to_wait_waits(stub: Stub, transport: Transport, status: int) -> None:
+async def test_a_retry_waits_as_long_as_the_answer_asks(
+    stub: Stub, transport: Transport, status: int
+) -> None:
     stub.reply = refusing(stub, status, 1.0, headers={"Retry-After": "1"})
     answer = await transport.request(ONE)
     assert answer.body == {"fine": True}
@@ -135,7 +137,9 @@ async def test_a_server_that_names_a_long_time_holds_no_call_for_it(
 
 
 @pytest.mark.parametrize("asked", [None, "", "soon", "-1", "nan", "inf", "0"])
-async def test_whatever_is_no_time_is_not_heeded(stub: Stub, transport: Transport, asked: str | None) -> None:
+async def test_a_retry_after_that_is_no_number_is_ignored(
+    stub: Stub, transport: Transport, asked: str | None
+) -> None:
     headers = {"Retry-After": asked} if asked is not None else {}
     stub.reply = refusing(stub, 429, 0.1, headers=headers)
     async with asyncio.timeout(DEADLINE):

@@ -17,7 +17,7 @@ DEADLINE = 10.0
 
 
 class SilentWatches:
-    """An apiserver with one Task, which is done once somebody watches it in vain."""
+    """An apiserver with one Task, which is done once somebody watches it."""
 
     def __init__(self, *, begins: bool) -> None:
         self._begins = begins

@@ -27,7 +27,7 @@ task of kopf for each of them costs 0.1 CPU-ms more."""
 WATCH_SECONDS: Final = 30
 """Seconds after which the apiserver ends a watch. If there is a newer version it sends a bookmark before, so
 the next watch continues there and nothing is listed again. One that does not end is silent, and kopf begins
-anew. Bookmarks alone cannot tell: a watch that is quiet gets none."""
+anew. Bookmarks alone do not show it: a watch that is quiet gets none."""
 WATCH_MARGIN: Final = 5.0
 """Seconds after that during which its end may come."""
 BACKOFFS: Final = (1.0, 1.0, 2.0, 3.0, *(5.0,) * 10)
