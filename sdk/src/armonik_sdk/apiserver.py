@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import random
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -46,6 +47,8 @@ RETRY_AFTER_MOST: Final = 10.0
 """Seconds that a call waits at most because the apiserver's `Retry-After` says so."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+_PROBES: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+"""Options of a socket: seconds until the first probe and between two, and how many may be unanswered."""
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 
 
@@ -214,6 +217,21 @@ class Transport:
         return await self._api.call_api(
             method, url, header_params=headers, body=request.body, _request_timeout=timeout
         )
+
+
+def probe_peer(response: aiohttp.ClientResponse) -> None:
+    """Have the kernel probe the other side while nothing comes; after 15 s without an answer it is lost.
+
+    For responses that may be silent for as long as they like, such as a log that is followed: a connection
+    that the other side does not know any more would be read from without end.
+    """
+    transport = response.connection.transport if response.connection is not None else None
+    held = transport.get_extra_info("socket") if transport is not None else None
+    if held is not None:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES.items():
+            if hasattr(socket, name):  # else the system's own numbers are used
+                held.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def pause(attempt: int, asked: str) -> float:

@@ -1,7 +1,9 @@
-"""Watches of the client that fall silent: they end, and what was missed is read."""
+"""What a client reads from the apiserver as it comes, and what becomes of it in silence."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from armonik_sdk.apiserver import TASKS
+from armonik_sdk.apiserver import PODS, TASKS
 from armonik_sdk.client.transport import kube as module
 from armonik_sdk.client.transport.kube import Kube
 
@@ -29,6 +31,13 @@ class SilentWatches:
         self._read.release()
         return answer
 
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"first\n")
+        await asyncio.sleep(2 * DEADLINE)
+        return answer
+
     async def all(self, request: web.Request) -> web.StreamResponse:
         if "watch" not in request.query:
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
@@ -46,6 +55,7 @@ class SilentWatches:
 async def kube(request: pytest.FixtureRequest) -> AsyncIterator[Kube]:
     stub, app = SilentWatches(begins=request.param), web.Application()
     app.add_routes([web.get(TASKS.path("ns"), stub.all), web.get(TASKS.one("ns", "t"), stub.one)])
+    app.add_routes([web.get(f"{PODS.one('ns', 'p')}/log", stub.log)])
     server = TestServer(app, handler_cancellation=True, shutdown_timeout=0.1)
     await server.start_server()
     kube = Kube(client.Configuration(host=str(server.make_url("")).rstrip("/")), "ns", in_cluster=False)
@@ -62,3 +72,19 @@ async def test_a_wait_ends_although_its_watch_has_fallen_silent(
     async with asyncio.timeout(DEADLINE):
         found = await kube.until(TASKS, "ns", "t", "u", lambda task: "done" in task)
     assert found["done"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's table of connections is Linux' own")
+async def test_the_kernel_probes_the_server_of_a_log_that_is_followed(kube: Kube) -> None:
+    lines = kube.log_lines("ns", "p", {"follow": "true"})
+    assert await anext(lines) == b"first"
+    async with asyncio.timeout(DEADLINE):
+        while not _probed(int(kube.server.rpartition(":")[2])):  # noqa: ASYNC110 - the kernel sets no event
+            await asyncio.sleep(0.01)
+    await lines.aclose()  # type: ignore[attr-defined]
+
+
+def _probed(port: int) -> bool:
+    """Whether the timer of a connection to this port is that of probes."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2].endswith(f":{port:04X}") and row[5].startswith("02:") for row in rows)

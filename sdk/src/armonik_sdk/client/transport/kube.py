@@ -25,6 +25,7 @@ from armonik_sdk.apiserver import (
     Request,
     Transport,
     parse_body,
+    probe_peer,
 )
 from armonik_sdk.client.errors import (
     AlreadyExists,
@@ -46,7 +47,7 @@ WATCH_SECONDS: Final = 30
 WATCH_MARGIN: Final = 5.0
 """Seconds after that during which its end may come. One that does not end is silent, and begun anew."""
 _FOLLOWED: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)
-"""Of a log that is followed: it lasts as long as its reader wants."""
+"""Of a log that is followed: it lasts as long as its reader wants, and may be silent."""
 _READ: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=60)
 """Of a log that is read to its end."""
 MAX_LOG_LINE: Final = 64 * 1024
@@ -185,6 +186,7 @@ class Kube:
         request = Request("GET", f"{PODS.one(namespace, pod)}/log", query=query, accept="*/*")
         try:
             stream = await self._open(request, _FOLLOWED if query.get("follow") else _READ)
+            probe_peer(stream)
             try:
                 begun = False
                 async for line in _lines(stream, most):
