@@ -146,7 +146,8 @@ class Transport:
 
     def __init__(self, configuration: client.Configuration, circuit: Circuit | None = None) -> None:
         # Else aiohttp reads the environment and ~/.netrc at every request: a tenth of the operator's time.
-        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+        self._options: dict[str, Any] = {"trust_env": bool(getproxies())}
+        configuration.client_session_kwargs = self._options
         self._api = client.ApiClient(configuration)
         self._guarded = circuit is not None
         self._circuit = circuit or Circuit("the apiserver")
@@ -154,6 +155,8 @@ class Transport:
     async def close(self) -> None:
         """Give the connections back."""
         await self._api.close()
+        if "connector" in self._options:
+            await self._options["connector"].close()
 
     async def request(self, request: Request) -> Answer:
         """One request, again with back-off while the answer is none or passing.
@@ -210,6 +213,11 @@ class Transport:
 
     async def send(self, request: Request, timeout: float | aiohttp.ClientTimeout) -> Any:
         """One request, sent once; returns the response, whose body is still to be read."""
+        if "connector" not in self._options:  # it needs a running loop
+            rest = self._api.rest_client
+            self._options["connector"] = aiohttp.TCPConnector(
+                limit=rest.maxsize, ssl=rest.ssl_context, socket_factory=_probed_socket
+            )
         method, path, query = request.method, request.path, request.query
         headers = {"Accept": request.accept, "Content-Type": request.content_type}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, request.body)
@@ -219,19 +227,19 @@ class Transport:
         )
 
 
-def probe_peer(response: aiohttp.ClientResponse) -> None:
-    """Have the kernel probe the other side while nothing comes; after 15 s without an answer it is lost.
+def _probed_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose other side the kernel probes while nothing comes; 15 s without an answer break it.
 
-    For responses that may be silent for as long as they like, such as a log that is followed: a connection
-    that the other side does not know any more would be read from without end.
+    An answer may be silent for as long as it likes, such as a log that is followed. Over a connection that
+    the other side does not know any more it would be waited for without end.
     """
-    transport = response.connection.transport if response.connection is not None else None
-    held = transport.get_extra_info("socket") if transport is not None else None
-    if held is not None:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _PROBES.items():
-            if hasattr(socket, name):  # else the system's own numbers are used
-                held.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES.items():
+        if hasattr(socket, name):  # else the system's own numbers are used
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 def pause(attempt: int, asked: str) -> float:

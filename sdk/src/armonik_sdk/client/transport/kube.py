@@ -25,7 +25,6 @@ from armonik_sdk.apiserver import (
     Request,
     Transport,
     parse_body,
-    probe_peer,
 )
 from armonik_sdk.client.errors import (
     AlreadyExists,
@@ -186,7 +185,6 @@ class Kube:
         request = Request("GET", f"{PODS.one(namespace, pod)}/log", query=query, accept="*/*")
         try:
             stream = await self._open(request, _FOLLOWED if query.get("follow") else _READ)
-            probe_peer(stream)
             try:
                 begun = False
                 async for line in _lines(stream, most):
