@@ -24,6 +24,16 @@ def test_an_object_that_was_handled_is_held_for_a_moment_only() -> None:
     assert settings.watching.chunk_size is not None
 
 
+def test_a_refused_watch_begins_anew_before_kopf_gives_up() -> None:
+    """kopf ends after the last attempt of a watch that is refused (5xx), but not after its inactivity."""
+    settings = kopf.OperatorSettings()
+    tune(settings)
+    backoffs = list(settings.networking.error_backoffs)  # type: ignore[arg-type]
+    assert sum(backoffs) > settings.watching.inactivity_timeout
+    assert sum(backoffs) >= sum(kopf.OperatorSettings().networking.error_backoffs)  # type: ignore[arg-type]
+    assert max(backoffs) <= 5.0, "a watch would come back late"
+
+
 async def test_an_object_that_changes_is_held_for_its_next_event_and_a_listed_one_is_not() -> None:
     registry, settings = make_registry(lambda *_: None), kopf.OperatorSettings()
     activities: dict[str, Any] = {str(one.id): one.fn for one in registry._activities.get_all_handlers()}
