@@ -233,6 +233,16 @@ def test_when_a_task_was_computed_is_a_file_for_perfetto(ctl: Ctl, tmp_path: Pat
     assert {"timed", "run 0", "element 0", "element 19"} <= spans
 
 
+def test_an_environment_is_kept_until_it_is_pruned(ctl: Ctl, tmp_path: Path) -> None:
+    (tmp_path / "lib.py").write_text("NAME = 1\n")
+    name = ctl.ok("env", "build", "--code", str(tmp_path / "lib.py"), "--push").strip()
+    assert masked(ctl.ok("env", "list"))[0] == ["NAME", "SIZE", "AGE"]
+    assert f"env/{name}" in ctl.ok("env", "list", "-o", "name").splitlines()
+    assert ctl("env", "prune").returncode == 2, "nobody can be asked"
+    ctl.ok("env", "prune", "--yes")
+    assert ctl.ok("env", "list", "-o", "name") == ""
+
+
 def test_an_image_that_cannot_be_pulled_is_a_problem(ctl: Ctl) -> None:
     broken = lab_partition(ctl.namespace, "broken")
     broken["spec"]["template"]["spec"]["worker"]["image"] = "localhost/no-such-worker:1"

@@ -56,16 +56,18 @@ def test_a_namespace_that_is_made_again_has_other_secrets_and_the_same_names() -
     assert first.keys != Tenant.of("armonik", "team", "1", "another").keys
 
 
-def test_nobody_deletes_and_clients_write_where_clients_write() -> None:
+def test_clients_write_where_clients_write_and_only_environments_are_deleted() -> None:
     tenant = Tenant.of("armonik", "team", "1", "master")
-    for role in ROLES:
-        actions = {action for grant in grants(tenant, role) for action in grant.actions}
-        assert actions == {
+    kept = "armonik-team/team/env/*"
+    for role, deleted in (("agent", []), ("client", [(kept,)])):
+        given = grants(tenant, role)
+        assert {action for grant in given for action in grant.actions} - {"s3:DeleteObject"} == {
             *("s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject"),
             *("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
         }
+        assert [grant.resources for grant in given if "s3:DeleteObject" in grant.actions] == deleted
     (written,) = (g.resources for g in grants(tenant, "client") if "s3:PutObject" in g.actions)
-    assert written == ("armonik-team/team/*/client/*", "armonik-team/team/*/results/*")
+    assert written == ("armonik-team/team/*/client/*", "armonik-team/team/*/results/*", kept)
 
 
 class Servers:
