@@ -168,6 +168,7 @@ def _cni(instance: Instance) -> dict[str, object]:
 def _kubelet(instance: Instance) -> str:
     state = instance.state
     # Images cannot be pulled again, so the kubelet never collects them and never evicts for disk space.
+    # A Secret that changed reaches the pods that mount it at a sync; tests wait for that.
     return f"""\
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -190,6 +191,7 @@ podLogsDir: {state}/pods-logs
 volumePluginDir: {state}/kubelet-plugins
 imageGCHighThresholdPercent: 100
 evictionHard: {{}}
+syncFrequency: 15s
 maxPods: 200
 """
 

@@ -39,7 +39,7 @@ OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-operator"
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    with fresh_namespace("chart") as name:
+    with fresh_namespace("chart", wait=False) as name:
         yield name
 
 

@@ -133,7 +133,7 @@ def _asked(pod: Object) -> float:
 def _one_of_two_pods_changes_hands(namespace: str, template: Object) -> None:
     """And comes back when nobody needs it any more."""
     low = partition(namespace, template=template, podReserved=0, podMax=2, preemptionPercentage=50)
-    urgent = partition(namespace, template=template, podMax=2, priority=50, idleSeconds=30)
+    urgent = partition(namespace, template=template, podMax=2, priority=50, idleSeconds=10)
     urgent["metadata"] = urgent["metadata"] | {"name": "urgent"}
     apply(low, urgent)
     apply(session(namespace, "work", "lab"), session(namespace, "alarm", "urgent"))
