@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from proxy import Proxy
 from servers import as_role
 
+from armonik_agent import pipeline
 from armonik_agent.context import Drain
 from armonik_agent.http_endpoints import Metrics
 from armonik_agent.main import serve
@@ -37,6 +38,8 @@ from armonik_sdk.dataplane.s3.store import S3Store
 
 DEADLINE = 90.0
 """Of everything that is awaited; a machine that does other things too needs it."""
+PULL_SECONDS = 0.3
+"""How long a pull is open, which the end of an agent waits for: each test has one at least."""
 
 
 async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
@@ -173,8 +176,7 @@ class Pods:
         for proxy in self._proxies:  # what a failed test has left cut keeps agents waiting
             await proxy.cut()
             await proxy.mend()
-        for pod in self._pods:
-            await pod.end()
+        await asyncio.gather(*(pod.end() for pod in self._pods))
         for proxy in self._proxies:
             await proxy.cut()
 
@@ -308,8 +310,11 @@ async def bench(credentials: Credentials, nats_client: Client) -> Bench:
 
 
 @pytest.fixture
-async def pods(credentials: Credentials, bench: Bench) -> AsyncIterator[Pods]:
+async def pods(
+    credentials: Credentials, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pods]:
     """Pods as the test wants them."""
+    monkeypatch.setattr(pipeline, "PULL_SECONDS", PULL_SECONDS)
     with ExitStack() as stack:
         made = Pods(credentials, stack)
         yield made
