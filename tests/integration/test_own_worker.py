@@ -9,7 +9,10 @@ from agent_bench import Bench, Pod, Pods
 from servers import as_role
 from test_agent_down import AgentProcess
 
+from armonik_agent import pipeline
+from armonik_agent.execution import run_execution
 from armonik_agent.executors.run_frames import SILENCE_SECONDS
+from armonik_agent.worker import client
 from armonik_agent.worker.run_stream import RunCalls
 from armonik_sdk.api.kinds import ObjectRef, TaskOptions
 from armonik_sdk.api.messages import ElementSpec, ManifestItem
@@ -161,8 +164,15 @@ async def test_a_worker_that_ends_is_charged_to_nobody_and_the_rest_continues(be
     ["unknown", "no list", "no blob", "no number", "not a number", "infinite", "negative", "no frame"],
 )
 async def test_an_answer_that_was_not_agreed_is_charged_to_its_element(
-    bench: Bench, pods: Pods, payload: str
+    bench: Bench, pods: Pods, payload: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # After each try the worker is to be replaced, which nobody does: it is asked again after this time.
+    for module, name in (
+        (client, "CONDEMNED_SECONDS"),
+        (pipeline, "DOWN_SECONDS"),
+        (run_execution, "LOST_DELAY"),
+    ):
+        monkeypatch.setattr(module, name, 0.3)
     pods.start(script="agent_strange.py")
     given = await elements(bench, "one", payload, "three")
     done = await bench.ended(
