@@ -43,10 +43,11 @@ class Forked:
         """Its exit code.
 
         Raises:
-            TimeoutError: it has not ended by then.
+            TimeoutError: it has not ended by then, and is killed, for the end of this process waits for it.
         """
         self._process.join(seconds)
         if self._process.exitcode is None:
+            self._process.kill()
             raise TimeoutError(f"process {self._process.pid} has not ended after {seconds} s")
         return self._process.exitcode
 
