@@ -12,7 +12,7 @@ from armonik_sdk import aio
 from armonik_sdk.aio.core.client import ClientCore
 from armonik_sdk.aio.results.future import Future
 from armonik_sdk.aio.results.settling import SMALL_BYTES
-from armonik_sdk.client.errors import ResultDamaged
+from armonik_sdk.client.errors import NotConnected, ResultDamaged
 from armonik_sdk.functions import encode_value
 from armonik_sdk.grid.protocol import READ_BYTES, READ_COUNT, Ended, Order, Submission
 from armonik_sdk.sync import portal
@@ -137,6 +137,38 @@ def test_a_value_that_cannot_be_read_is_the_only_one(sessions: Any, size: int) -
     assert isinstance(values[3], ResultDamaged)
     with pytest.raises(ResultDamaged):
         ak.gather(*futures)
+
+
+def test_a_value_that_cannot_be_read_costs_its_neighbours_one_request_each(sessions: Any) -> None:
+    grid = Kept(8 * 1024, frozenset({399}))
+    session = sessions(grid)
+    futures = called(grid, session, 400)
+    values = ak.gather(*futures, errors="return")
+    assert values[:399] == list(range(399))
+    assert isinstance(values[399], ResultDamaged)
+    assert sum(map(len, grid.reads)) <= 2 * 400
+
+
+def test_errors_come_in_the_place_of_values_of_a_client_that_is_closed(sessions: Any) -> None:
+    grid = Kept(64 * 1024)
+    session = sessions(grid)
+    futures = called(grid, session, 3)
+    for future in futures:
+        future.exception()
+    portal.end(session._core.client)
+    assert [type(value) for value in ak.gather(*futures, errors="return")] == [NotConnected] * 3
+
+
+def test_what_would_end_the_program_comes_in_the_place_of_a_value_as_well(sessions: Any) -> None:
+    grid = Kept(SMALL_BYTES)
+    session = sessions(grid)
+    left, there = Future[int](session._core, "sys.exit"), called(grid, session, 1)[0]
+    left.fail(SystemExit(3))
+    assert [repr(value) for value in ak.gather(left, there, errors="return")] == ["SystemExit(3)", "0"]
+    with pytest.raises(SystemExit):
+        ak.gather(left)
+    again = asyncio.run(aio.gather(left, there, errors="return"))
+    assert [repr(value) for value in again] == ["SystemExit(3)", "0"]
 
 
 def test_a_value_that_somebody_is_called_back_for_is_there_then(sessions: Any) -> None:

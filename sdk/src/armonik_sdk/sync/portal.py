@@ -139,13 +139,15 @@ def value_at(things: Sequence[object], at: int, errors: Literal["raise", "return
     assert isinstance(future, Future)
     with contextlib.suppress(concurrent.futures.CancelledError):
         future.exception()  # until it has ended
-    if group := unread_from(things, at):
-        run(future.session, fetch(group))
+    if errors == "return" and (own := future.exception_or_cancelled()) is not None:
+        return own  # `SystemExit` of a function as well, which nothing here may catch
     try:
+        if group := unread_from(things, at):
+            run(future.session, fetch(group))
         return future.result()
     except Exception as error:
         if errors == "return":
-            return future.exception_or_cancelled() if future.cancelled() else error
+            return error
         raise
 
 

@@ -40,6 +40,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._index = 0
         self._unread: Place | None = None
         self._unread_bytes = 0
+        self.alone = False
+        """Whether its value is read by itself, since it could not be read together with others."""
         self._value: Any = None
         self._reading = threading.Lock()
         self.needs: tuple[object, ...] = ()

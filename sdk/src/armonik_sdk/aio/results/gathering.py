@@ -21,14 +21,12 @@ async def value_at(things: Sequence[object], at: int, errors: Literal["raise", "
     future = things[at]
     assert isinstance(future, Future)
     await future.over()
-    if group := unread_from(things, at):
-        await future.session.run_async(fetch(group))
+    if errors == "return" and (own := future.exception_or_cancelled()) is not None:
+        return own  # `SystemExit` of a function as well, which nothing here may catch
     try:
+        if group := unread_from(things, at):
+            await future.session.run_async(fetch(group))
         return await future
-    except asyncio.CancelledError:
-        if errors == "return" and future.cancelled():
-            return future.exception_or_cancelled()
-        raise
     except Exception as error:
         if errors == "return":
             return error
@@ -38,10 +36,12 @@ async def value_at(things: Sequence[object], at: int, errors: Literal["raise", "
 def unread_from(things: Sequence[object], at: int) -> list[Future[Any]]:
     """The futures from here on that are fetched together; none where this one has not to be fetched."""
     first, found, size = things[at], list[Future[Any]](), 0
-    if not isinstance(first, Future) or first.unread is None:
+    if not isinstance(first, Future) or first.unread is None or first.alone:
         return found
     for thing in things[at : at + READ_COUNT]:
-        if isinstance(thing, Future) and thing.session is first.session and (ended := thing.unread):
+        if not isinstance(thing, Future) or thing.alone or thing.session is not first.session:
+            continue
+        if ended := thing.unread:
             size += ended.size
             if found and size > READ_BYTES:
                 break
@@ -66,6 +66,8 @@ async def _fetch(task: GridTask, futures: Mapping[int, Future[Any]]) -> None:
         data = await task.read(wanted)
     except Exception as error:  # noqa: BLE001 - see `fetch`
         log.debug("values of task %s are read one by one: %s", task.name, error)
+        for future in futures.values():
+            future.alone = True
         return
     for index, read in data.items():
         futures[index].fetched(read)
