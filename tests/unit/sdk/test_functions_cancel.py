@@ -1,6 +1,8 @@
 """A call that is cancelled while its Task is being made must not run on in a worker."""
 
 import asyncio
+import concurrent.futures
+import threading
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 import armonik_sdk.aio as aio
 from armonik_sdk.aio.core.client import ClientCore
+from armonik_sdk.aio.results.future import Future
 from armonik_sdk.client.errors import NotConnected
 from armonik_sdk.grid.protocol import Ended, Order, Submission
 
@@ -75,3 +78,35 @@ async def test_a_cancellation_that_the_grid_refuses_is_logged(caplog: pytest.Log
     grid.error = NotConnected("the apiserver does not answer")
     await cancelled_while_made(grid)
     assert "the apiserver does not answer" in caplog.text
+
+
+async def test_the_user_and_the_session_may_cancel_a_future_in_the_same_moment() -> None:
+    overtaken, errors = threading.Event(), list[BaseException]()
+
+    class Overtaken(Future[int]):
+        def set_running_or_notify_cancel(self) -> bool:
+            alone = self._condition._is_owned()  # type: ignore[attr-defined]  # of the standard library
+            if threading.current_thread() is user and not alone:
+                begun.set()
+                overtaken.wait()
+            return super().set_running_or_notify_cancel()
+
+    def cancel() -> None:
+        try:
+            future.cancel()
+        except RuntimeError as error:
+            errors.append(error)
+        finally:
+            begun.set()
+
+    grid: Any = Grid()
+    async with aio.Client(ClientCore(grid)) as client:
+        session = await client.session(on_exit="cancel", code=None)
+        future, begun = Overtaken(session._core, "abs"), threading.Event()
+        user = threading.Thread(target=cancel)
+        user.start()
+        begun.wait()
+        future.fail(concurrent.futures.CancelledError("the session is closed"))
+        overtaken.set()
+        user.join()
+    assert (future.cancelled(), errors) == (True, [])

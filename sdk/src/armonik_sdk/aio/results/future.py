@@ -135,10 +135,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         """Cancel it, whether it waits or runs; False once it has ended."""
         if not super().cancel():
             return False
-        with self._condition:
-            tell = self._state == "CANCELLED"
-        if tell:
-            self.set_running_or_notify_cancel()
+        if self._notify_cancelled():
             self.session.cancel_future(self)
         return True
 
@@ -205,8 +202,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._placed.set()
         if isinstance(error, concurrent.futures.CancelledError):
             concurrent.futures.Future.cancel(self)
-            if self._state == "CANCELLED":
-                self.set_running_or_notify_cancel()
+            self._notify_cancelled()
             return
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self.set_exception(error)
@@ -266,6 +262,14 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def _keep(self, data: bytes) -> None:
         self._value = decode(data)
         self._unread = None
+
+    def _notify_cancelled(self) -> bool:
+        """Wake who waits for it, once: the user and the session may cancel it in the same moment."""
+        with self._condition:
+            first = self._state == "CANCELLED"
+            if first:
+                self.set_running_or_notify_cancel()
+        return first
 
     def _may_block(self) -> None:
         if not self.done():
