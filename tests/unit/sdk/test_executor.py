@@ -118,6 +118,23 @@ def test_shutdown_cancels_what_is_not_sent_yet_as_well(monkeypatch: pytest.Monke
     assert all(future.exception() is None for future in ended)
 
 
+def test_a_call_that_waits_for_another_session_holds_up_no_call_and_no_shutdown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ARMONIK_GRID", "local")
+    executor = ak.Executor()
+    assert executor._client is not None
+    other = executor._client.session(on_exit="cancel")
+    other.pause()
+    awaited = other.submit(abs, -1)
+    assert awaited.id
+    with pytest.warns(UserWarning, match="fetched here and sent"):
+        waiting = executor.submit(abs, awaited)
+    assert executor.submit(abs, -2).result(10) == 2
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert waiting.cancelled()
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_a_number_of_workers_that_cannot_be_is_refused(workers: int) -> None:
     with pytest.raises(ValueError, match="max_workers must be greater than 0"):

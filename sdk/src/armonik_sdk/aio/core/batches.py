@@ -32,8 +32,8 @@ AT_ONCE: Final = 16
 """Tasks that are made at the same time."""
 ROOM_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.05
-"""Between two looks at calls that wait for others which are not sent yet; ten times what a look takes if that
-is more. Most of those others are of this session, and their sending leads to a look at once."""
+"""Between two looks at calls that wait for others which are not sent yet, or for another session's; ten times
+what a look takes if that is more. Most are of this session, and their sending leads to a look at once."""
 
 Pending = tuple[Call, Future[Any]]
 
@@ -159,7 +159,7 @@ class Batches:
                     future.fail(dependency_failed(future, lost))
                 if future.done():
                     self._bytes -= len(call.payload)
-                elif not all(ready(thing) for thing in call.needs):
+                elif not all(self._ready(thing) for thing in call.needs):
                     later.append((call, future))
                 elif len(call.needs) > MAX_ITEM_DEPENDENCIES:
                     if batch:
@@ -173,6 +173,12 @@ class Batches:
             self._bytes -= sum(len(call.payload) for call, _ in batch)
             self._lock.notify_all()
         return batch
+
+    def _ready(self, thing: object) -> bool:
+        """Whether the id of what a call needs is known; of another session's future its value has to be."""
+        if isinstance(thing, Future) and thing.session is not self._session and not thing.done():
+            return False
+        return bool(getattr(thing, "placed", True))
 
     async def _make(self, template: Template, batch: Sequence[Pending]) -> None:
         session, calls, futures = self._session, list[Call](), list[Future[Any]]()
@@ -253,9 +259,3 @@ def dependency_failed(future: Future[Any], lost: Future[Any]) -> DependencyFaile
     error = DependencyFailed(f"{future.function}: {lost!r}, which it needs, was never sent")
     error.__cause__ = None if lost.cancelled() else lost.exception()
     return error
-
-
-def ready(thing: object) -> bool:
-    """Whether what a call needs has an id."""
-    placed = getattr(thing, "placed", True)
-    return bool(placed)
