@@ -118,6 +118,35 @@ def test_shutdown_cancels_what_is_not_sent_yet_as_well(monkeypatch: pytest.Monke
     assert all(future.exception() is None for future in ended)
 
 
+def hold(begun: Path, over: Path) -> str:
+    begun.touch()
+    while not over.exists():
+        time.sleep(0.01)
+    return "ended"
+
+
+def test_a_second_shutdown_lets_what_runs_end_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARMONIK_GRID", "local")
+    executor, begun, over = ak.Executor(), tmp_path / "begun", tmp_path / "over"
+    future = executor.submit(hold, begun, over)
+    executor.shutdown(wait=False)
+    while not begun.exists():
+        time.sleep(0.01)
+    executor.shutdown(wait=False, cancel_futures=True)
+    over.touch()
+    assert future.result(60) == "ended"
+
+
+def test_one_that_is_closed_already_can_be_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARMONIK_GRID", "local")
+    executor = ak.Executor()
+    assert executor.submit(abs, -1).result(60) == 1
+    executor.shutdown()
+    executor.shutdown(cancel_futures=True)
+
+
 def test_a_call_that_waits_for_another_session_holds_up_no_call_and_no_shutdown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

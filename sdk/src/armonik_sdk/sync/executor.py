@@ -1,5 +1,6 @@
 """An executor with a session of its own, where none is given. Written by hand; its neighbours are not."""
 
+import concurrent.futures
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from armonik_sdk.aio.executor import Executor as SessionExecutor
 from armonik_sdk.aio.executor import HasSession
 from armonik_sdk.aio.results.future import Future
+from armonik_sdk.client.errors import NotConnected
 
 if TYPE_CHECKING:
     from armonik_sdk.sync.client import Client
@@ -48,6 +50,7 @@ class Executor(SessionExecutor):
             NotConnected: there is no cluster, where it is needed.
         """
         self._client: Client | None = None
+        """Of its own session, until it is closed here."""
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
@@ -59,6 +62,7 @@ class Executor(SessionExecutor):
 
             self._client = connect()
             session = self._own_session(self._client, partition, packages)
+        self._own = self._client
         super().__init__(
             max_workers, session=session, initializer=initializer, initargs=initargs, partition=partition
         )
@@ -81,7 +85,8 @@ class Executor(SessionExecutor):
                 runs as well.
         """
         super().shutdown(wait, cancel_futures=cancel_futures)
-        client, self._client = self._client, None
+        with self._lock:  # somebody else may shut it down in the same moment
+            client, self._client = self._client, None
         if client is None:
             return
         if wait:
@@ -90,10 +95,14 @@ class Executor(SessionExecutor):
             threading.Thread(target=self._finish, args=(client,), name="armonik-shutdown").start()
 
     def _cancel(self, futures: set[Future[Any]]) -> None:
-        if self._client is None:
+        if self._own is None:
             super()._cancel(futures)
             return
-        self._client._core.run(self._session.cancel_waiting())
+        try:
+            self._own._core.run(self._session.cancel_waiting())
+        except (NotConnected, concurrent.futures.CancelledError):
+            if not self._own._core.closed:  # else all has ended, and it was shut down meanwhile
+                raise
 
     def _finish(self, client: "Client") -> None:
         super().shutdown(wait=True)
