@@ -20,7 +20,7 @@ from armonik_operator.items.listing import depends, fit, output_names
 from armonik_sdk.api.const import PARENT_LABEL, Reason
 from armonik_sdk.api.errors import explain
 from armonik_sdk.api.kinds import Item, ObjectRef, Task
-from armonik_sdk.api.kinds.task import ONE_PARTITION
+from armonik_sdk.api.kinds.task import ONE_ENVIRONMENT, ONE_PARTITION
 from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.api.ranges import Ranges
 from armonik_sdk.dataplane.errors import ObjectMissing
@@ -108,8 +108,9 @@ ITEM = st.fixed_dictionaries(
         "output_ids": st.lists(st.sampled_from(["o1", "o2"]), max_size=2),
     },
 )
+ENVIRONMENT = json.dumps({"options": {"environment": {"object": "o", "sha256": "0" * 64}}}).encode()
 LINE = ITEM.map(lambda item: json.dumps(item).encode())
-ODD = st.sampled_from([b"", b"{", b'{"payload": 7}', b'{"options": {"partition": "p"}}'])
+ODD = st.sampled_from([b"", b"{", b'{"payload": 7}', b'{"options": {"partition": "p"}}', ENVIRONMENT])
 OUTPUTS = st.sampled_from([None, ["a"], ["b", "c"]])
 
 
@@ -169,6 +170,9 @@ def naive(raw: bytes, of: Task) -> list[ManifestItem]:
     for number, item in enumerate(found, start=1):
         if item.options is not None and item.options.partition is not None:
             message = f"itemsRef.object {KEY}, line {number}: options.partition: {ONE_PARTITION}"
+            raise Parked(Reason.PAYLOAD_NOT_FOUND, message)
+        if item.options is not None and item.options.environment is not None:
+            message = f"itemsRef.object {KEY}, line {number}: options.environment: {ONE_ENVIRONMENT}"
             raise Parked(Reason.PAYLOAD_NOT_FOUND, message)
     return found
 

@@ -13,7 +13,7 @@ from armonik_sdk.api.bounds import MAX_ELEMENTS, MAX_ITEMS_OBJECT_BYTES, MAX_LIN
 from armonik_sdk.api.const import PARENT_LABEL, Reason
 from armonik_sdk.api.errors import explain
 from armonik_sdk.api.kinds import Item, ItemsRef, ObjectRef, Task
-from armonik_sdk.api.kinds.task import ONE_PARTITION
+from armonik_sdk.api.kinds.task import of_task_alone
 from armonik_sdk.api.messages import ManifestItem
 from armonik_sdk.dataplane.errors import InvalidKey, ObjectMissing
 
@@ -40,9 +40,9 @@ class Scan:
         self._keep = keep
         self._key = ref.object
         self._wanted = ref.count
-        self._one_partition = task is not None and PARENT_LABEL not in task.metadata.labels
+        self._one_for_all = task is not None and PARENT_LABEL not in task.metadata.labels
         self._size: int | None = None
-        self._misplaced = 0
+        self._misplaced = ""
         self._busy = asyncio.Lock()
         self.summary = Summary(task) if task is not None else None
         self.offsets = Offsets()
@@ -66,8 +66,7 @@ class Scan:
             message = f"{message} {self._wanted}; upload an object with as many items"
             raise Parked(Reason.PAYLOAD_NOT_FOUND, message)
         if self._misplaced:
-            message = f"itemsRef.object {self._key}, line {self._misplaced}: options.partition:"
-            raise Parked(Reason.PAYLOAD_NOT_FOUND, f"{message} {ONE_PARTITION}")
+            raise Parked(Reason.PAYLOAD_NOT_FOUND, f"itemsRef.object {self._key}, {self._misplaced}")
         return True
 
     async def all(self) -> AsyncIterator[tuple[int, Sequence[Item]]]:
@@ -93,7 +92,7 @@ class Scan:
             lines, length = _block(raw, begin, used)
             first = self.offsets.count
             items = await parsed(lines, self._key, first)
-            self._check_partitions(first, items)
+            self._check_options(first, items)
             self._keep(self._key, self.offsets.size, raw[begin : begin + length], items)
             self.offsets.add(len(lines), length)
             if self.offsets.count > MAX_ELEMENTS:
@@ -128,12 +127,12 @@ class Scan:
             raise Parked(Reason.PAYLOAD_NOT_FOUND, message)
         return size
 
-    def _check_partitions(self, first: int, items: Sequence[Item]) -> None:
-        if self._misplaced or not self._one_partition:  # a child's were grouped by partition
+    def _check_options(self, first: int, items: Sequence[Item]) -> None:
+        if self._misplaced or not self._one_for_all:  # a child's were grouped by partition
             return
         for number, item in enumerate(items, start=first + 1):
-            if item.options is not None and item.options.partition is not None:
-                self._misplaced = number
+            if wrong := of_task_alone(item.options):
+                self._misplaced = f"line {number}: {wrong}"
                 return
 
 

@@ -68,6 +68,15 @@ def _unchanged(fields: tuple[str, ...]) -> str:
     )
 
 
+def of_task_alone(options: TaskOptions | None) -> str:
+    """The first of an item's options that only its Task may have, and what to do; empty where none is."""
+    if options is not None and options.partition is not None:
+        return f"options.partition: {ONE_PARTITION}"
+    if options is not None and options.environment is not None:
+        return f"options.environment: {ONE_ENVIRONMENT}"
+    return ""
+
+
 class TaskState(StrEnum):
     """States a user can ask for."""
 
@@ -201,12 +210,10 @@ class TaskSpec(ApiModel):
         return self
 
     @model_validator(mode="after")
-    def _one_partition(self) -> Self:
+    def _options_of_task_alone(self) -> Self:
         for index, item in enumerate(self.items or ()):
-            if item.options is not None and item.options.partition is not None:
-                raise ValueError(f"items[{index}].options.partition: {ONE_PARTITION}")
-            if item.options is not None and item.options.environment is not None:
-                raise ValueError(f"items[{index}].options.environment: {ONE_ENVIRONMENT}")
+            if wrong := of_task_alone(item.options):
+                raise ValueError(f"items[{index}].{wrong}")
         return self
 
     @model_validator(mode="after")
