@@ -102,6 +102,16 @@ def test_a_dry_run_writes_the_manifest_and_submits_nothing(demo: Ctl) -> None:
     assert applied.returncode == 0, applied.stderr
 
 
+def test_a_dry_run_names_no_object_that_is_not_there(demo: Ctl, tmp_path: Path) -> None:
+    file = tmp_path / "items"
+    file.write_text('"x"\n' * 1_000)
+    done = demo.ok("task", "submit", "-s", "demo", "--items-file", str(file), "--dry-run")
+    assert yaml.safe_load(done.out)["spec"]["items"] == [{"payload": {"inline": "x"}}] * 1_000
+    file.write_text('"x"\n' * 16 + '{"options": {"partition": "p"}}\n')
+    refused = demo("task", "submit", "-s", "demo", "--items-file", str(file), "--dry-run")
+    assert (refused.code, "items[16].options.partition" in refused.err) == (4, True), refused
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armonik_sdk.api.bounds import MAX_LINE_BYTES, MAX_RIDING_BYTES
+from armonik_sdk.api.bounds import MAX_ITEMS, MAX_LINE_BYTES, MAX_RIDING_BYTES
 from armonik_sdk.api.kinds import Dependency, Item, Task, TaskOptions
+from armonik_sdk.api.kinds.options import Environment
 from armonik_sdk.client.errors import Refused
 from armonik_sdk.client.manifest import INLINE_ITEMS, PIECE_BYTES, Draft, Element, Plan, plan
 
@@ -34,6 +35,10 @@ def payload_of(planned: Plan, index: int) -> bytes:
     assert payload.object is not None
     start = payload.object.offset or 0
     return uploads[payload.object.key][start : start + (payload.object.length or 0)]
+
+
+def sent(planned: Plan) -> list[bytes]:
+    return [b"".join(pieces()) for _, pieces in planned.streams]
 
 
 def test_a_plain_task_says_nothing_that_was_not_said() -> None:
@@ -98,6 +103,23 @@ def test_more_items_than_the_apiserver_handles_well_are_listed_and_small_payload
     larger = drafted(items=[*[small] * riding, small + b"+"])
     assert [key for key, _ in larger.streams] == ["ns/s-uid/client/abc-payloads", "ns/s-uid/client/abc-items"]
     assert [payload_of(larger, at) for at in (0, riding)] == [small, small + b"+"]
+
+
+@pytest.mark.parametrize("count", [INLINE_ITEMS, INLINE_ITEMS + 1, MAX_ITEMS + 1])
+@pytest.mark.parametrize(
+    "options",
+    [
+        TaskOptions(partition="p"),
+        TaskOptions(environment=Environment(object="ns/s-uid/client/e", sha256="0" * 64)),
+    ],
+)
+def test_options_that_are_the_tasks_alone_are_refused_of_any_number_of_items(
+    count: int, options: TaskOptions
+) -> None:
+    with pytest.raises(
+        Refused, match=rf"items\[{count - 1}\]\.options\.(partition|environment): all elements"
+    ):
+        sent(drafted(items=[*["x"] * (count - 1), Element(options=options)]))
 
 
 def test_more_than_1000_items_are_listed_in_an_object() -> None:

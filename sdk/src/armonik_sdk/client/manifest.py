@@ -29,6 +29,7 @@ from armonik_sdk.api.kinds import (
     TaskOptions,
     TaskSpec,
 )
+from armonik_sdk.api.kinds.task import of_task_alone
 from armonik_sdk.api.names import client_object_key
 from armonik_sdk.client.errors import Refused
 
@@ -137,12 +138,12 @@ class Stream:
         return Payload(object=ref)
 
 
-def plan(draft: Draft) -> Plan:
+def plan(draft: Draft, inline_items: int = INLINE_ITEMS) -> Plan:
     """Decide where payloads and items are stored, and write the manifest.
 
     Payloads up to 32 KiB are in the manifest as long as it stays below 128 KiB; otherwise they are packed
-    into one object. More than 16 items, or more than fit, are listed in an object (`itemsRef`); up to 1,000
-    that depend on Tasks by name are not.
+    into one object. More items than `inline_items`, or more than fit, are listed in an object (`itemsRef`);
+    up to 1,000 that depend on Tasks by name are not.
 
     Raises:
         Refused: the manifest breaks a rule; the message names the field.
@@ -150,7 +151,7 @@ def plan(draft: Draft) -> Plan:
     if draft.items is not None and not draft.items:
         raise Refused("items: a task needs at least one element")
     try:
-        if draft.items is None or len(draft.items) <= INLINE_ITEMS or _are_to_be_seen(draft.items):
+        if draft.items is None or len(draft.items) <= inline_items or _are_to_be_seen(draft.items):
             for inline_bytes in (MAX_INLINE_BYTES, 0):
                 found = _inline_items(draft, inline_bytes)
                 if _size(found.task) <= MAX_SPEC_BYTES - _ROOM:
@@ -203,7 +204,10 @@ def _listed_items(draft: Draft) -> Plan:
     def lines() -> Iterator[bytes]:
         stream = Stream(key("payloads"))
         for number, item in enumerate(items):
-            line = json.dumps(_item(item, stream, riding).to_object(), separators=(",", ":")).encode()
+            made = _item(item, stream, riding)
+            if wrong := of_task_alone(made.options):  # in a manifest the model looks
+                raise Refused(f"items[{number}].{wrong}")
+            line = json.dumps(made.to_object(), separators=(",", ":")).encode()
             if len(line) > MAX_LINE_BYTES:
                 message = f"items[{number}]: it takes {len(line)} bytes as a line, more than {MAX_LINE_BYTES}"
                 raise Refused(f"{message}; give it fewer dependencies and options")

@@ -12,7 +12,7 @@ from typing import Any, Final, Self, overload
 
 from pydantic import ValidationError
 
-from armonik_sdk.api.bounds import MAX_ELEMENTS, MAX_LINE_BYTES
+from armonik_sdk.api.bounds import MAX_ELEMENTS, MAX_ITEMS, MAX_LINE_BYTES
 from armonik_sdk.api.errors import explain
 from armonik_sdk.api.kinds import Dependency, Item, TaskOptions
 from armonik_sdk.apiserver import SESSIONS, TASKS
@@ -162,7 +162,8 @@ async def submit(cluster: Cluster, wanted: Wanted) -> None:
             outputs=list(wanted.outputs) or None,
             options=options,
         )
-        _write_manifest(cluster, plan(draft).task.to_object())
+        # Nothing is uploaded, so what can be in the manifest has to be: it is checked, and can be applied.
+        _write_manifest(cluster, plan(draft, MAX_ITEMS).task.to_object())
         return
     made = await session.submit(
         wanted.content,
