@@ -1,6 +1,7 @@
 """The thread behind a blocking client: Ctrl-C, generators left early, running loops, fork, the end."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import signal
@@ -11,11 +12,15 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import armonik_sdk as ak
 import armonik_sdk.aio as aio
+from armonik_sdk.aio.core.client import ClientCore
+from armonik_sdk.client.errors import NotConnected
 from armonik_sdk.sync.portal import iterate, run
 
 
@@ -55,6 +60,60 @@ def test_ctrl_c_in_the_waiting_thread_cancels_the_coroutine_and_raises_at_once(c
         run(client._core, endless())
     thread.join()
     assert ended.wait(30)
+
+
+def test_what_begins_as_the_loop_is_closed_waits_no_longer() -> None:
+    asked, errors = threading.Event(), list[BaseException]()
+
+    class Noting(asyncio.SelectorEventLoop):
+        def call_soon_threadsafe(self, *args: Any, **named: Any) -> asyncio.Handle:
+            handle = super().call_soon_threadsafe(*args, **named)
+            asked.set()
+            return handle
+
+    async def made() -> ClientCore:
+        grid: Any = SimpleNamespace(namespace="ns")
+        return ClientCore(grid)
+
+    def wait() -> None:
+        try:
+            core.run(asyncio.sleep(0))
+        except NotConnected as error:
+            errors.append(error)
+
+    loop = Noting()
+    core = loop.run_until_complete(made())
+    thread = threading.Thread(target=wait, daemon=True)
+    asked.clear()
+    thread.start()
+    asked.wait()
+    loop.close()
+    thread.join(30)
+    assert [str(error) for error in errors] == ["the client is closed; connect again"]
+
+
+def test_what_runs_as_the_client_is_closed_says_so() -> None:
+    errors = list[BaseException]()
+    begun = threading.Event()
+
+    async def endless() -> None:
+        begun.set()
+        await asyncio.sleep(600)
+
+    def wait() -> None:
+        try:
+            core.run(endless())
+        except (NotConnected, concurrent.futures.CancelledError) as error:
+            errors.append(error)
+
+    client = ak.connect("local")
+    core = client._core
+    thread = threading.Thread(target=wait)
+    thread.start()
+    begun.wait()
+    client.close()
+    thread.join()
+    assert [type(error) for error in errors] == [NotConnected]
 
 
 def test_a_generator_that_is_left_early_is_closed_on_the_loop(client: ak.Client) -> None:

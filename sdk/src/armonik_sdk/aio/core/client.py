@@ -22,6 +22,8 @@ T = TypeVar("T")
 FORKED: Final = "this client was made before a fork; connect again in the child"
 CLOSED: Final = "the client is closed; connect again"
 DAY: Final = timedelta(days=1)
+LOOK_SECONDS: Final = 1.0
+"""After which whoever waits for the loop looks whether that is closed."""
 WORKER_FIELDS: Final = ("python", "sdk", "cloudpickle")
 
 
@@ -142,11 +144,33 @@ class ClientCore:
             raise
         waited: Waited[T] = Waited(made)
         try:
-            self.loop.call_soon_threadsafe(waited.start)
-            return waited.ended.result()
+            try:
+                self.loop.call_soon_threadsafe(waited.start)
+            except RuntimeError:  # it was closed in this moment
+                raise NotConnected(CLOSED) from None
+            return self._outcome(waited)
         except BaseException:
-            self.loop.call_soon_threadsafe(waited.cancel)
+            try:
+                self.loop.call_soon_threadsafe(waited.cancel)
+            except RuntimeError:
+                waited.forget()
             raise
+
+    def _outcome(self, waited: "Waited[T]") -> T:
+        """What it gives. What begins in the moment in which the loop ends never does."""
+        while True:
+            try:
+                return waited.ended.result(LOOK_SECONDS)
+            except TimeoutError:
+                closed = self.loop.is_closed()
+                if waited.ended.done():  # a timeout of its own
+                    return waited.ended.result()
+                if closed:
+                    raise NotConnected(CLOSED) from None
+            except concurrent.futures.CancelledError:
+                if not self.closed:
+                    raise
+                raise NotConnected(CLOSED) from None
 
     def _check_waitable(self) -> None:
         self.check_process()
@@ -194,6 +218,11 @@ class Waited(Generic[T]):
         """End it, if it has begun. On the loop, where `start` was before."""
         if self._task is not None:
             self._task.cancel()
+
+    def forget(self) -> None:
+        """The loop is closed."""
+        if self._task is None:
+            self._made.close()
 
     def _over(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
