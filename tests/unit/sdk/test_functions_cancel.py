@@ -80,6 +80,18 @@ async def test_a_cancellation_that_the_grid_refuses_is_logged(caplog: pytest.Log
     assert "the apiserver does not answer" in caplog.text
 
 
+async def test_a_callback_ends_no_loop(caplog: pytest.LogCaptureFixture) -> None:
+    grid: Any = Grid()
+    async with aio.Client(ClientCore(grid)) as client:
+        session = await client.session(on_exit="cancel", code=None)
+        future = Future[int](session._core, "sys.exit")
+        future.add_done_callback(lambda ended: ended.result())
+        future.fail(SystemExit(3))
+        with pytest.raises(SystemExit):
+            await future
+    assert "a callback of <Future sys.exit" in caplog.text
+
+
 async def test_the_user_and_the_session_may_cancel_a_future_in_the_same_moment() -> None:
     overtaken, errors = threading.Event(), list[BaseException]()
 

@@ -3,8 +3,9 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Final, Generic, TypeVar, cast
 
 from armonik_sdk.aio.results.owner import Owner
@@ -16,6 +17,7 @@ from armonik_sdk.functions import NotPicklable, encode_value, needs_under_way, r
 from armonik_sdk.grid import html
 from armonik_sdk.grid.protocol import ElementInfo, Ended, GridTask, LogLine, Place
 
+log = logging.getLogger("armonik_sdk")
 R = TypeVar("R")
 
 PLACING_SECONDS: Final = 300.0
@@ -130,6 +132,24 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             if self.done():
                 raise
             raise WaitTimeout(f"{self!r}: not there after {timeout} s") from None
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[R]], object]) -> None:
+        """Call it with this future once it has ended: at once, or in the thread of the client's loop.
+
+        What it raises is logged. `SystemExit` of a function, which `result` raises, ends no loop.
+        """
+
+        def call(ended: concurrent.futures.Future[R]) -> None:
+            try:
+                fn(ended)
+            except Exception:
+                raise  # the standard library logs it
+            except BaseException:
+                if not self.session.on_loop():
+                    raise
+                log.exception("a callback of %r failed", self)
+
+        super().add_done_callback(call)
 
     def cancel(self) -> bool:
         """Cancel it, whether it waits or runs; False once it has ended."""
