@@ -69,8 +69,8 @@ def test_one_without_a_session_makes_its_own(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("ARMONIK_GRID", "local")
     with ak.Executor(max_workers=3) as executor:
         assert executor._max_workers == 3
-        future = executor.submit(abs, -4)
-    assert future.result() == 4
+        future, large = executor.submit(abs, -4), executor.submit(bytes, 200_000)
+    assert (future.result(), len(large.result())) == (4, 200_000)
     executor.shutdown()
 
 
