@@ -23,8 +23,8 @@ log = logging.getLogger("armonik_sdk")
 LOADED: Final = "loaded"
 Chosen = Literal["loaded"] | Sequence[str | Path] | None
 """The loaded modules of the project, these files and folders, or nothing."""
-OF_WORKERS: Final = "armonik_sdk"
-"""This package never goes along: workers have their own."""
+OF_WORKERS: Final = ("armonik_sdk", "armonikctl")
+"""The packages of this distribution never go along: workers have their own."""
 
 
 class Code:
@@ -152,7 +152,7 @@ def _installed(file: Path) -> bool:
 
 
 def _sendable(modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-    return {name: module for name, module in modules.items() if name.partition(".")[0] != OF_WORKERS}
+    return {name: module for name, module in modules.items() if name.partition(".")[0] not in OF_WORKERS}
 
 
 def _paths(chosen: Sequence[str | Path]) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from armonik_sdk.aio.calls.packages import cache_folder, install, packed
 from armonik_sdk.aio.calls.target import Target, target_of
+from armonik_sdk.api.errors import explain
 from armonik_sdk.api.names import environment_key, environments
 from armonik_sdk.apiserver import SESSIONS, TASKS
 from armonik_sdk.cli.cluster.access import Cluster
@@ -163,7 +164,7 @@ def _built(settings: Settings, wanted: Wanted, target: Target) -> Built:
     try:
         files = install(asked, target, cache)
     except ValueError as error:
-        raise BadInput(str(error)) from error
+        raise BadInput(explain(error)) from error
     made = packed(files, code, cache)
     return Built(made, len({file.name for file in [*files, *code]}), target)
 
