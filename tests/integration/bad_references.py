@@ -239,6 +239,17 @@ _TASKS = [
         stored={"FOLDER placed": '{}\n{"options": {"partition": "default"}}\n'},
     ),
     Reference(
+        "items-with-environments",
+        "spec.itemsRef.object",
+        {"itemsRef": {"object": "FOLDER equipped", "count": 1}},
+        "PayloadNotFound",
+        "/equipped, line 1: options.environment: all elements import from the environment of their task",
+        stored={
+            "FOLDER equipped": '{"options": {"environment": {"object": "a/b", "sha256": "%s"}}}\n'
+            % ("0" * 64)
+        },
+    ),
+    Reference(
         "few-items",
         "spec.itemsRef.count",
         {"itemsRef": {"object": "FOLDER few", "count": 3}},
