@@ -7,7 +7,7 @@ from armonik_sdk.aio.errors import DependencyFailed
 from armonik_sdk.aio.results.causes import add_cause
 from armonik_sdk.aio.results.future import Future
 from armonik_sdk.aio.results.owner import Owner
-from armonik_sdk.grid.protocol import Ended, GridTask, parts
+from armonik_sdk.grid.protocol import Ended, GridTask, Place, parts
 
 SMALL_BYTES: Final = 4 * 1024
 """Largest value that is fetched with its neighbours once it is there: about what a future takes. Others are
@@ -43,23 +43,22 @@ class Settling:
 
     def _end(self, task: GridTask, pairs: Pairs) -> None:
         """Elements have ended: most have their value with them."""
-        together: Pairs = []
+        together: dict[int, Future[Any]] = {}
+        read: list[Ended] = []
         for ended, future in pairs:
-            if isinstance(ended.place, bytes):
-                self._succeed(ended, future)
-            elif ended.place is None:
+            if ended.place is None:
                 self._session.spawn(self._settle(task, ended, future))
-            elif future.watched or ended.size <= SMALL_BYTES:
-                together.append((ended, future))
+            elif not isinstance(ended.place, bytes) and (future.watched or ended.size <= SMALL_BYTES):
+                read.append(ended)
+                together[ended.index] = future
             else:
-                self._succeed(ended, future)
-        futures = {ended.index: future for ended, future in together}
-        for part in parts(ended for ended, _ in together):
-            self._session.spawn(self._fetch(task, [(ended, futures[ended.index]) for ended in part]))
+                self._succeed(future, ended.place, ended.size)
+        for part in parts(read):
+            self._session.spawn(self._fetch(task, [(ended, together[ended.index]) for ended in part]))
 
-    def _succeed(self, ended: Ended, future: Future[Any]) -> None:
+    def _succeed(self, future: Future[Any], place: Place, size: int = 0) -> None:
         future.needs = ()
-        future.succeed(ended.place, ended.size)
+        future.succeed(place, size)
         self._open.discard(future)
 
     async def _fetch(self, task: GridTask, pairs: Pairs) -> None:
@@ -71,9 +70,7 @@ class Settling:
                 self._session.spawn(self._settle(task, ended, future))
             return
         for ended, future in pairs:
-            future.needs = ()
-            future.succeed(data[ended.index])
-            self._open.discard(future)
+            self._succeed(future, data[ended.index])
 
     async def _settle(self, task: GridTask, ended: Ended, future: Future[Any]) -> None:
         needs, future.needs = future.needs, ()
