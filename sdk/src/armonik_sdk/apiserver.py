@@ -28,6 +28,7 @@ from armonik_sdk.api.const import (
     TASK_KIND,
     TASK_PLURAL,
 )
+from armonik_sdk.backoff import doubled
 from armonik_sdk.circuit import Circuit
 
 log = logging.getLogger(__name__)
@@ -255,7 +256,7 @@ def pause(attempt: int, asked: str) -> float:
         seconds = min(int(asked), RETRY_AFTER_MOST)
     except ValueError:
         seconds = 0.0
-    usual: float = min(2.0, 0.2 * 2**attempt) * (1.0 + jitter) / 2
+    usual = doubled(0.4, 2.0, attempt) * (1.0 + jitter) / 2
     return max(usual, seconds * (1.0 + jitter / 4)) if seconds > 0 else usual
 
 
