@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from armonik_sdk.aio.calls.target import Target, target_of
 from armonik_sdk.api.errors import explain
 from armonik_sdk.api.names import environment_key, environments
 from armonik_sdk.apiserver import SESSIONS, TASKS
+from armonik_sdk.cli.actions.transfer import counted
 from armonik_sdk.cli.cluster.access import Cluster
 from armonik_sdk.cli.errors import BadInput
 from armonik_sdk.cli.forms.base import values_of
@@ -23,7 +24,6 @@ from armonik_sdk.cli.output.remarks import confirm, remark
 from armonik_sdk.cli.output.writers import list_writer, write_object
 from armonik_sdk.cli.views.reading import is_true, name_of, text
 from armonik_sdk.cli.views.results import ENVIRONMENT
-from armonik_sdk.client.results.base import pieces
 from armonik_sdk.functions import Archive, named_sources
 from armonik_sdk.grid.cluster.engine import ClusterGrid
 
@@ -176,15 +176,7 @@ async def _pushed(cluster: Cluster, made: Archive) -> bool:
     if await link.size(key) == made.size:
         return False
     with Progress(cluster.settings, "bytes") as progress:
-
-        async def counted() -> AsyncIterator[bytes]:
-            done = 0
-            async for piece in pieces(made.path):
-                yield piece
-                done += len(piece)
-                progress.at("environment", done, made.size)
-
-        await link.put_stream(key, counted())
+        await link.put_stream(key, counted(made.path, progress, "environment", made.size))
     return True
 
 

@@ -56,22 +56,23 @@ async def put(cluster: Cluster, wanted: Upload) -> None:
 
 async def _uploaded(made: ClientResult, path: Path, progress: Progress) -> ResultInfo:
     total = (await asyncio.to_thread(path.stat)).st_size
-
-    async def counted() -> AsyncIterator[bytes]:
-        done = 0
-        async for piece in pieces(path):
-            yield piece
-            done += len(piece)
-            progress.at(path.name, done, total)
-
     try:
-        return await made.upload(counted())
+        return await made.upload(counted(path, progress, path.name, total))
     except BaseException:
         try:  # who waits for it shall not wait for what never comes
             await asyncio.shield(made.abort("its upload was broken off"))
         except ClientError as error:
             sys.stderr.write(f"result {made.id} stays without data: {error}\n")
         raise
+
+
+async def counted(path: Path, progress: Progress, name: str, total: int) -> AsyncIterator[bytes]:
+    """The pieces of a file; how many of its bytes are sent is shown under the name."""
+    done = 0
+    async for piece in pieces(path):
+        yield piece
+        done += len(piece)
+        progress.at(name, done, total)
 
 
 async def download(cluster: Cluster, session: str, result: str, file: str | None) -> None:

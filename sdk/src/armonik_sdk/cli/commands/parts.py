@@ -81,6 +81,19 @@ def names_of(word: str) -> Callable[[F], F]:
     return click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=names(word))
 
 
+def of_functions(text: str) -> Callable[[F], F]:
+    """The partition whose workers call Python functions."""
+    return click.option(
+        "-p",
+        "--partition",
+        metavar="NAME",
+        default="python",
+        show_default=True,
+        shell_complete=names("partition"),
+        help=text,
+    )
+
+
 def phases(known: tuple[str, ...]) -> Callable[[F], F]:
     """Which phases the objects of a list are in."""
     return click.option(

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from armonik_sdk.cli.commands.completing import names
+from armonik_sdk.cli.commands import parts
 from armonik_sdk.cli.frame.click_classes import Command
 from armonik_sdk.cli.frame.kinds_of_values import WHOLE_SECONDS
 from armonik_sdk.cli.frame.settings import Settings
@@ -19,15 +19,7 @@ from armonik_sdk.cli.frame.settings import Settings
     type=click.Path(exists=True, dir_okay=False),
     help="One call for each line: a JSON list are its arguments, another JSON value is the one argument.",
 )
-@click.option(
-    "-p",
-    "--partition",
-    metavar="NAME",
-    default="python",
-    show_default=True,
-    shell_complete=names("partition"),
-    help="Where it runs: a partition with workers of Python functions.",
-)
+@parts.of_functions("Where it runs: a partition with workers of Python functions.")
 @click.option(
     "--package",
     "packages",

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from armonik_sdk.cli.commands import parts
-from armonik_sdk.cli.commands.completing import names
 from armonik_sdk.cli.frame.kinds_of_values import DURATION
 from armonik_sdk.cli.frame.settings import Settings
 
@@ -54,15 +53,7 @@ def _version(_: click.Context, __: click.Parameter, given: str | None) -> str | 
     callback=_version,
     help="The workers' Python, such as 3.12.  [default: what the workers of the partition run]",
 )
-@click.option(
-    "-p",
-    "--partition",
-    metavar="NAME",
-    default="python",
-    show_default=True,
-    shell_complete=names("partition"),
-    help="The partition whose workers it is for.",
-)
+@parts.of_functions("The partition whose workers it is for.")
 @click.option("--push", is_flag=True, help="Upload it, so that sessions of the namespace find it.")
 @click.pass_obj
 def build(settings: Settings, /, **given: Any) -> None:
