@@ -256,7 +256,7 @@ class GridSession(Protocol):
         """Keep bytes as a result; its id and its size."""
         ...
 
-    async def put_environment(self, archive: Content, sha256: str) -> str:
+    async def put_environment(self, archive: bytes | Path, sha256: str) -> str:
         """Keep an archive that workers import from; what `options.environment` names it by."""
         ...
 

@@ -87,7 +87,7 @@ class ClusterSession:
         info = await made.upload(content)
         return made.id, info.size or 0
 
-    async def put_environment(self, archive: Content, sha256: str) -> str:
+    async def put_environment(self, archive: bytes | Path, sha256: str) -> str:
         """The key of an archive that workers import from: what `armonikctl env build --push` keeps for all.
 
         Else it is uploaded, and goes with the session.
@@ -168,12 +168,9 @@ class ClusterSession:
                 yield line
 
 
-async def kept_environment(link: DataPlane, namespace: str, archive: Content, sha256: str) -> bool:
+async def kept_environment(link: DataPlane, namespace: str, archive: bytes | Path, sha256: str) -> bool:
     """Whether the namespace keeps this archive for all its Sessions."""
-    if isinstance(archive, Path):
-        length = (await asyncio.to_thread(archive.stat)).st_size
-    else:
-        length = len(archive) if isinstance(archive, bytes) else -1
+    length = len(archive) if isinstance(archive, bytes) else (await asyncio.to_thread(archive.stat)).st_size
     try:
         return await link.size(environment_key(namespace, sha256)) == length
     except Unavailable as error:  # a store refuses it to who may not list

@@ -105,7 +105,7 @@ class LocalSession:
                 await asyncio.to_thread(file.write, data)
         return part
 
-    async def put_environment(self, archive: Content, sha256: str) -> str:
+    async def put_environment(self, archive: bytes | Path, sha256: str) -> str:
         """Keep an archive that executors import from; the name of its file."""
         name = f"environment-{sha256}"
         (await self._written(archive)).replace(self.store.folder / name)
