@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from apiserver import ApiServer
+from function_grid import FunctionGrid
 
 from armonik_sdk.cli import main as program
 
@@ -82,6 +83,12 @@ class Ctl:
 @pytest.fixture
 def ctl(apiserver: ApiServer, namespace: str, capsys: pytest.CaptureFixture[str]) -> Ctl:
     return Ctl(apiserver, namespace, capsys)
+
+
+@pytest.fixture
+def grid_ctl(function_grid: FunctionGrid, capsys: pytest.CaptureFixture[str]) -> Ctl:
+    """For tests that import the fixture `function_grid` as well."""
+    return Ctl(function_grid.apiserver, function_grid.namespace, capsys)
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from apiserver import ApiServer
 from ctl import Ctl
+from ctl import grid_ctl as ctl
 from function_grid import PARTITION, FunctionGrid, function_grid
 from manifests import partition
 
@@ -19,17 +20,12 @@ from armonik_sdk.api.kinds.options import Environment
 from armonik_sdk.api.names import environments
 from fake_uv import Uv, uv
 
-__all__ = ["function_grid", "uv"]
+__all__ = ["ctl", "function_grid", "uv"]
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-
-
-@pytest.fixture
-def ctl(function_grid: FunctionGrid, capsys: pytest.CaptureFixture[str]) -> Ctl:
-    return Ctl(function_grid.apiserver, function_grid.namespace, capsys)
 
 
 @pytest.fixture

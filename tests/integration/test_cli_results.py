@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pytest
 from ctl import Ctl
+from ctl import grid_ctl as ctl
 from function_grid import PARTITION, FunctionGrid, function_grid
 
 import armonik_sdk as ak
 
-__all__ = ["function_grid"]
+__all__ = ["ctl", "function_grid"]
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-
-
-@pytest.fixture
-def ctl(function_grid: FunctionGrid, capsys: pytest.CaptureFixture[str]) -> Ctl:
-    return Ctl(function_grid.apiserver, function_grid.namespace, capsys)
 
 
 def _odd(index: int) -> int:
